@@ -1,0 +1,101 @@
+//! Reads the inputs under a place of a convolution's output, in the order of the weights.
+
+use super::Patch;
+use crate::kernels::{Conv2d, Shape};
+
+/// Hands the inputs under the convolution output at `[y, x]` to `patch`; padded places hold the input's zero point.
+///
+/// Stands apart from its callers, whose registers it would crowd.
+#[inline(never)]
+pub(super) fn gather<P: Patch>(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], patch: P) {
+    let Shape { height, width, channels } = conv.input;
+    let [top, left, ..] = conv.window.padding;
+    let [kernel_height, kernel_width] = conv.window.kernel;
+    // Counted in the padded input, whose rows `top..top + height` and columns `left..left + width` are the input.
+    let [row, column] = [y * conv.window.stride[0], x * conv.window.stride[1]];
+    let inside =
+        row >= top && column >= left && row + kernel_height <= top + height && column + kernel_width <= left + width;
+    if !inside {
+        return gather_at_edge(conv, input, [row, column], patch);
+    }
+    let start = ((row - top) * width + column - left) * channels;
+    let run = kernel_width * channels;
+    if run.is_multiple_of(4) {
+        gather_fours(&input[start..], [kernel_height, run, width * channels], patch);
+    } else {
+        gather_bytes(&input[start..], [kernel_height, run, width * channels], patch);
+    }
+}
+
+/// `rows` runs of `run` values each, a multiple of four, from every `step` on.
+#[inline(always)]
+fn gather_fours<P: Patch>(input: &[i8], [rows, run, step]: [usize; 3], mut patch: P) {
+    for row in 0..rows {
+        for four in input[row * step..][..run].as_chunks::<4>().0 {
+            patch.push(u32::from_le_bytes(four.map(|value| value as u8)));
+        }
+    }
+    patch.finish();
+}
+
+/// As [`gather_fours`], for runs of any length.
+#[inline(always)]
+fn gather_bytes<P: Patch>(input: &[i8], [rows, run, step]: [usize; 3], patch: P) {
+    let mut bytes = Bytes::new(patch);
+    for row in 0..rows {
+        for value in &input[row * step..][..run] {
+            bytes.push(*value);
+        }
+    }
+    bytes.finish();
+}
+
+/// A patch that reaches into the padding.
+#[inline(never)]
+fn gather_at_edge<P: Patch>(conv: &Conv2d<'_>, input: &[i8], [row, column]: [usize; 2], patch: P) {
+    let Shape { height, width, channels } = conv.input;
+    let [top, left, ..] = conv.window.padding;
+    let mut bytes = Bytes::new(patch);
+    for y in row..row + conv.window.kernel[0] {
+        for x in column..column + conv.window.kernel[1] {
+            let outside = y < top || x < left || y >= top + height || x >= left + width;
+            let start = if outside { 0 } else { ((y - top) * width + x - left) * channels };
+            for value in &input[start..][..channels] {
+                bytes.push(if outside { conv.input_zero_point } else { *value });
+            }
+        }
+    }
+    bytes.finish();
+}
+
+/// Collects bytes into fours.
+struct Bytes<P> {
+    patch: P,
+    /// Bytes come in at the top and move down.
+    four: u32,
+    count: u32,
+}
+
+impl<P: Patch> Bytes<P> {
+    fn new(patch: P) -> Self {
+        Self { patch, four: 0, count: 0 }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, value: i8) {
+        self.four = self.four >> 8 | u32::from(value as u8) << 24;
+        self.count += 1;
+        if self.count == 4 {
+            self.patch.push(self.four);
+            self.count = 0;
+        }
+    }
+
+    #[inline(always)]
+    fn finish(mut self) {
+        if self.count != 0 {
+            self.patch.push(self.four >> (8 * (4 - self.count)));
+        }
+        self.patch.finish();
+    }
+}

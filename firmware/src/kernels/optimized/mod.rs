@@ -1,0 +1,48 @@
+//! Faster forms of the ops, equal to [`super::reference`] bit for bit.
+//!
+//! One algorithm serves every geometry. A convolution gathers the inputs under four output places into *patches* in
+//! scratch, then walks the output channels over them; a dense layer is the same product over one patch, its input. What
+//! differs between cores is how a patch lies and how it is multiplied: a [`Form`].
+//!
+//! With a fused pool the places are those of one pool window, their maximum is taken before the requantization, and a
+//! window of more than four places takes several blocks of four. The last place fills up a block: a repeated value
+//! changes no maximum.
+
+mod conv2d;
+mod gather;
+mod pool;
+pub mod portable;
+pub mod smlad;
+
+pub use conv2d::scratch_bytes;
+pub use pool::max_pool2d;
+
+/// Output places that are computed together.
+const PLACES: usize = 4;
+
+/// How patches lie in scratch and how `CHANNELS` rows of weights are multiplied with them.
+pub trait Form<const CHANNELS: usize> {
+    /// Takes the values of one patch.
+    type Patch<'b>: Patch;
+
+    /// Words of scratch for one block of four patches of `taps` values; at least one.
+    fn block_words(taps: usize) -> usize;
+
+    /// Patch number `place` of a block.
+    fn patch(block: &mut [u32], taps: usize, place: usize) -> Self::Patch<'_>;
+
+    /// Bytes of weights for `CHANNELS` rows of `taps` columns; at least one.
+    fn group_bytes(taps: usize) -> usize;
+
+    /// `Σ w·x` of each row in a group's weights, for the four places of a block.
+    fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
+}
+
+/// One patch on its way into scratch.
+pub trait Patch {
+    /// The next four values, the first one in the lowest byte; zeros stand for those behind the last one.
+    fn push(&mut self, four: u32);
+
+    /// Ends the patch.
+    fn finish(self);
+}

@@ -1,0 +1,82 @@
+//! How weights lie for each form of the kernels.
+//!
+//! A convolution's weights are a matrix: one row an output channel, one column a tap (kernel row, kernel column, input
+//! channel). A dense layer's are one as they are. Both pack alike, and every geometry can use every packing.
+//!
+//! **Portable**: the rows one behind the other.
+//!
+//! **DSP**: rows in pairs *a*, *b*, byte-interleaved, so that one word carries two taps of two channels:
+//!
+//! ```text
+//! byte   0             1        2             3
+//!        a[k] + 128    b[k]     a[k'] + 128   b[k']        halfword = 256·b + a + 128
+//! ```
+//!
+//! With taps `x[k]`, `x[k']` in the halfwords of a second word, SMLAD over such words gives
+//! `S₁ = Σ (256·b + a + 128)·x`; SXTB16 with a rotation by 8 leaves `b`, and SMLAD over that gives `S₂ = Σ b·x`. Then
+//! `Σ a·x = S₁ − 256·S₂ − 128·Σ x` holds modulo 2³², so it is exact wherever the sum itself fits 32 bits.
+//!
+//! SXTB16 widens bytes 0 and 2 of a word of inputs, then bytes 1 and 3: of each four taps, the first word holds
+//! `k, k + 2`, the second `k + 1, k + 3`. Taps and rows that are missing at the end are zeros.
+
+use super::super::model::format::{PACKING_DSP, PACKING_PORTABLE};
+
+/// Words of the DSP packing in one row pair of `taps` columns; a word that would hold missing taps alone is left out.
+pub const fn dsp_row_words(taps: usize) -> usize {
+    let rest = taps % 4;
+    taps / 4 * 2 + if rest < 2 { rest } else { 2 }
+}
+
+/// Bytes of a packed matrix of `rows × taps` weights; `None` where the packing is unknown or the size does not fit.
+pub const fn weight_bytes(packing: u8, rows: usize, taps: usize) -> Option<usize> {
+    match packing {
+        PACKING_PORTABLE => rows.checked_mul(taps),
+        PACKING_DSP => match dsp_row_words(taps).checked_mul(4) {
+            Some(row_bytes) => rows.div_ceil(2).checked_mul(row_bytes),
+            None => None,
+        },
+        _ => None,
+    }
+}
+
+/// Packs a convolution's weights.
+///
+/// `weights_ohwi` has the shape `[output channels, kernel height, kernel width, input channels]` that `shape` says.
+///
+/// # Panics
+/// If the length is not the product of `shape`, or `packing` is neither [`PACKING_PORTABLE`] nor [`PACKING_DSP`].
+#[cfg(feature = "std")]
+pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
+    let [outputs, height, width, inputs] = shape;
+    dense(packing, weights_ohwi, [outputs, height * width * inputs])
+}
+
+/// Packs a dense layer's weights, `[output][input]` of the shape `[outputs, inputs]`.
+///
+/// # Panics
+/// If the length is not the product of the shape, or `packing` is neither [`PACKING_PORTABLE`] nor [`PACKING_DSP`].
+#[cfg(feature = "std")]
+pub fn dense(packing: u8, weights: &[i8], [outputs, inputs]: [usize; 2]) -> Vec<i8> {
+    assert_eq!(weights.len(), outputs * inputs, "weights do not have the shape {outputs} × {inputs}");
+    match packing {
+        PACKING_PORTABLE => weights.to_vec(),
+        PACKING_DSP => interleave(weights, outputs, inputs),
+        _ => panic!("unknown packing {packing}"),
+    }
+}
+
+#[cfg(feature = "std")]
+fn interleave(weights: &[i8], rows: usize, taps: usize) -> Vec<i8> {
+    let at = |row: usize, tap: usize| if row < rows && tap < taps { weights[row * taps + tap] } else { 0 };
+    let mut packed = Vec::new();
+    for pair in 0..rows.div_ceil(2) {
+        for word in 0..dsp_row_words(taps) {
+            let first = word / 2 * 4 + word % 2;
+            for tap in [first, first + 2] {
+                packed.push(at(2 * pair, tap).wrapping_add(-128));
+                packed.push(at(2 * pair + 1, tap));
+            }
+        }
+    }
+    packed
+}

@@ -1,0 +1,107 @@
+//! The definition of each op: plain loops that read as the formula. Weights lie in the portable packing.
+
+use super::{Conv2d, Dense, MaxPool2d, OutputStage};
+
+/// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
+///
+/// The input's zero point is folded into the bias, so padded places count with `input_zero_point`. `scratch` is unused.
+pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], _scratch: &mut [u32]) {
+    let shape = conv.output;
+    for y in 0..shape.height {
+        for x in 0..shape.width {
+            for channel in 0..shape.channels {
+                let window = (0..conv.pool[0]).flat_map(|py| (0..conv.pool[1]).map(move |px| (py, px)));
+                let values = window.map(|(py, px)| {
+                    let sum = convolve(conv, input, channel, y * conv.pool[0] + py, x * conv.pool[1] + px);
+                    activation(&conv.stage, channel, sum)
+                });
+                output[(y * shape.width + x) * shape.channels + channel] = values.max().unwrap_or(i8::MIN);
+            }
+        }
+    }
+}
+
+/// `Σ w[channel,ky,kx,c] · x[y · stride + ky − top, x · stride + kx − left, c]`.
+fn convolve(conv: &Conv2d<'_>, input: &[i8], channel: usize, y: usize, x: usize) -> i32 {
+    let [kernel_height, kernel_width] = conv.window.kernel;
+    let channels = conv.input.channels;
+    let mut sum = 0i32;
+    for ky in 0..kernel_height {
+        for kx in 0..kernel_width {
+            for c in 0..channels {
+                let weight = conv.weights[((channel * kernel_height + ky) * kernel_width + kx) * channels + c];
+                let value = padded(conv, input, y * conv.window.stride[0] + ky, x * conv.window.stride[1] + kx, c);
+                sum = sum.wrapping_add(i32::from(weight) * i32::from(value));
+            }
+        }
+    }
+    sum
+}
+
+/// Value at a place counted from the corner of the padded input.
+fn padded(conv: &Conv2d<'_>, input: &[i8], y: usize, x: usize, channel: usize) -> i8 {
+    let [top, left, ..] = conv.window.padding;
+    match (y.checked_sub(top), x.checked_sub(left)) {
+        (Some(y), Some(x)) if y < conv.input.height && x < conv.input.width => {
+            input[(y * conv.input.width + x) * conv.input.channels + channel]
+        }
+        _ => conv.input_zero_point,
+    }
+}
+
+/// `y[y,x,c] = max over the window of x`; padded places never win.
+pub fn max_pool2d(pool: &MaxPool2d, input: &[i8], output: &mut [i8]) {
+    let [top, left, ..] = pool.window.padding;
+    let channels = pool.input.channels;
+    for y in 0..pool.output.height {
+        for x in 0..pool.output.width {
+            for channel in 0..channels {
+                let mut best = i8::MIN;
+                for row in (0..pool.window.kernel[0]).map(|ky| y * pool.window.stride[0] + ky) {
+                    for column in (0..pool.window.kernel[1]).map(|kx| x * pool.window.stride[1] + kx) {
+                        let inside = (top..top + pool.input.height).contains(&row)
+                            && (left..left + pool.input.width).contains(&column);
+                        if inside {
+                            let place = (row - top) * pool.input.width + column - left;
+                            best = best.max(input[place * channels + channel]);
+                        }
+                    }
+                }
+                output[(y * pool.output.width + x) * channels + channel] = best;
+            }
+        }
+    }
+}
+
+/// `y[o] = requantize(bias[o] + Σᵢ w[o,i] · x[i])`.
+pub fn dense(dense: &Dense<'_>, input: &[i8], output: &mut [i8], _scratch: &mut [u32]) {
+    for (channel, value) in output.iter_mut().enumerate().take(dense.outputs) {
+        *value = activation(&dense.stage, channel, product(dense, input, channel));
+    }
+}
+
+/// As [`dense`], with neither zero point nor clamp.
+pub fn dense_logits(dense: &Dense<'_>, input: &[i8], output: &mut [i32], _scratch: &mut [u32]) {
+    for (channel, value) in output.iter_mut().enumerate().take(dense.outputs) {
+        *value = scaled(&dense.stage, channel, product(dense, input, channel));
+    }
+}
+
+fn product(dense: &Dense<'_>, input: &[i8], channel: usize) -> i32 {
+    let row = &dense.weights[channel * dense.inputs..][..dense.inputs];
+    let products = row.iter().zip(input).map(|(weight, value)| i32::from(*weight) * i32::from(*value));
+    products.fold(0, i32::wrapping_add)
+}
+
+/// `clamp(zero_point + scaled, output_min, output_max)`.
+fn activation(stage: &OutputStage<'_>, channel: usize, sum: i32) -> i8 {
+    let value = i32::from(stage.zero_point) + scaled(stage, channel, sum);
+    value.clamp(stage.output_min.into(), stage.output_max.into()) as i8
+}
+
+/// `(((sum + bias) << left_shift) · multiplier + 2³¹) >> 32`.
+fn scaled(stage: &OutputStage<'_>, channel: usize, sum: i32) -> i32 {
+    let accumulator = sum.wrapping_add(stage.bias[channel]);
+    let shifted = accumulator.wrapping_shl(stage.left_shift.into());
+    ((i64::from(shifted) * i64::from(stage.multipliers[channel]) + (1 << 31)) >> 32) as i32
+}

@@ -1,0 +1,48 @@
+//! The table of kernel forms.
+
+use super::optimized::{portable, scratch_bytes};
+use super::{Conv2d, Dense, Shape, Window};
+use crate::model::format;
+
+/// One form of every op that has weights, for one packing of them.
+pub struct Variant {
+    /// Name in reports.
+    pub name: &'static str,
+    /// The packing that its weights must have.
+    pub packing: u8,
+    /// Convolution.
+    pub conv2d: for<'a> fn(&Conv2d<'a>, &[i8], &mut [i8], &mut [u32]),
+    /// Bytes of scratch, a multiple of 4, that `conv2d` needs for an input, a window and a fused pool.
+    pub conv2d_scratch_bytes: fn(Shape, Window, [usize; 2]) -> usize,
+    /// Dense layer with `i8` outputs; needs no scratch.
+    pub dense: for<'a> fn(&Dense<'a>, &[i8], &mut [i8], &mut [u32]),
+    /// Dense layer with `i32` outputs; needs no scratch.
+    pub dense_logits: for<'a> fn(&Dense<'a>, &[i8], &mut [i32], &mut [u32]),
+}
+
+/// Every form that this build has, one a packing. A core without the DSP extension is built without the DSP form; the
+/// host has them all.
+pub static VARIANTS: &[Variant] = &[
+    Variant {
+        name: "portable",
+        packing: format::PACKING_PORTABLE,
+        conv2d: portable::conv2d,
+        conv2d_scratch_bytes: scratch_bytes::<portable::Portable, 1>,
+        dense: portable::dense,
+        dense_logits: portable::dense_logits,
+    },
+    #[cfg(any(dsp, feature = "std"))]
+    Variant {
+        name: "dsp",
+        packing: format::PACKING_DSP,
+        conv2d: super::optimized::smlad::conv2d,
+        conv2d_scratch_bytes: scratch_bytes::<super::optimized::smlad::Smlad, 2>,
+        dense: super::optimized::smlad::dense,
+        dense_logits: super::optimized::smlad::dense_logits,
+    },
+];
+
+/// The form for a packing; `None` where this build has none.
+pub fn variant(packing: u8) -> Option<&'static Variant> {
+    VARIANTS.iter().find(|variant| variant.packing == packing)
+}

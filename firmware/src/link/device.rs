@@ -1,0 +1,142 @@
+//! The device's side: bytes in, replies out.
+
+use super::{DATA_BYTES, ErrorCode, FRAME_BYTES, Hello, PROTOCOL, Reply, Request};
+use crate::model;
+use crate::plan::Interpreter;
+use zerocopy::IntoBytes;
+
+/// Answers requests with the model that a board holds.
+///
+/// Knows no transport: [`Device::push`] takes what arrives byte by byte and hands out whole frames to send.
+pub struct Device<'d> {
+    board: &'d str,
+    model: Result<Interpreter<'d, 'd>, model::Error>,
+    /// A frame without its ending zero.
+    received: [u8; FRAME_BYTES - 1],
+    /// Bytes of the frame so far; more than `received` holds where it is too long.
+    length: usize,
+    reply: [u8; FRAME_BYTES],
+}
+
+impl<'d> Device<'d> {
+    /// A device of the board named `board`; `model` is ready to run or says why it was refused.
+    pub fn new(board: &'d str, model: Result<Interpreter<'d, 'd>, model::Error>) -> Self {
+        Self { board, model, received: [0; FRAME_BYTES - 1], length: 0, reply: [0; FRAME_BYTES] }
+    }
+
+    /// Takes one byte. At the end of a frame, does what it asks and returns the encoded reply; `ticks` reads the
+    /// board's clock, which counts up.
+    ///
+    /// Zeros without a frame before them are no frame: a host may send one to end what a host before it left.
+    pub fn push(&mut self, byte: u8, ticks: impl FnMut() -> u32) -> Option<&[u8]> {
+        if byte != 0 {
+            if let Some(place) = self.received.get_mut(self.length) {
+                *place = byte;
+            }
+            self.length = (self.length + 1).min(FRAME_BYTES);
+            return None;
+        }
+        let length = core::mem::take(&mut self.length);
+        let reply = match self.received.get_mut(..length) {
+            Some([]) => return None,
+            None => Reply::Error(ErrorCode::TooLong),
+            Some(frame) => match decode(frame) {
+                Some(request) => answer(self.board, &mut self.model, request, ticks).unwrap_or_else(Reply::Error),
+                None => Reply::Error(ErrorCode::Malformed),
+            },
+        };
+        encode(&reply, &mut self.reply)
+    }
+}
+
+/// A request and nothing behind it.
+fn decode(frame: &mut [u8]) -> Option<Request<'_>> {
+    let length = cobs::decode_in_place(frame).ok()?;
+    let (request, rest) = postcard::take_from_bytes(&frame[..length]).ok()?;
+    rest.is_empty().then_some(request)
+}
+
+fn encode<'r>(reply: &Reply<'_>, buffer: &'r mut [u8]) -> Option<&'r [u8]> {
+    // Names are cut and data is limited, so that every reply fits.
+    postcard::to_slice_cobs(reply, buffer).ok().map(|frame| &*frame)
+}
+
+fn hello<'r>(board: &'r str, model: &'r Result<Interpreter<'_, '_>, model::Error>) -> Hello<'r> {
+    let hello = Hello {
+        protocol: PROTOCOL,
+        board: cut(board),
+        model: "",
+        model_crc32: 0,
+        arena_bytes: 0,
+        scratch_bytes: 0,
+        model_error: None,
+    };
+    match model {
+        Err(error) => Hello { model_error: Some(*error), ..hello },
+        Ok(interpreter) => {
+            let model = interpreter.model();
+            Hello {
+                model: cut(model.name()),
+                model_crc32: model.crc32(),
+                arena_bytes: model.arena_bytes() as u32,
+                scratch_bytes: model.scratch_bytes() as u32,
+                ..hello
+            }
+        }
+    }
+}
+
+/// A name's first 128 bytes.
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(128)]
+}
+
+fn answer<'r>(
+    board: &'r str,
+    model: &'r mut Result<Interpreter<'_, '_>, model::Error>,
+    request: Request<'_>,
+    ticks: impl FnMut() -> u32,
+) -> Result<Reply<'r>, ErrorCode> {
+    match (request, model) {
+        (Request::Hello, model) => Ok(Reply::Hello(hello(board, model))),
+        (_, Err(_)) => Err(ErrorCode::NoModel),
+        (Request::Write { offset, data }, Ok(interpreter)) => write(interpreter, offset, data),
+        (Request::Run { first, count }, Ok(interpreter)) => run(interpreter, first, count, ticks),
+        (Request::Read { tensor, offset, length }, Ok(interpreter)) => read(interpreter, tensor, offset, length),
+    }
+}
+
+fn write<'r>(interpreter: &mut Interpreter<'_, '_>, offset: u16, data: &[u8]) -> Result<Reply<'r>, ErrorCode> {
+    let input = interpreter.input_mut().as_mut_bytes();
+    input.get_mut(range(offset, data.len())).ok_or(ErrorCode::OutOfRange)?.copy_from_slice(data);
+    Ok(Reply::Done { ticks: 0 })
+}
+
+fn run<'r>(
+    interpreter: &mut Interpreter<'_, '_>,
+    first: u16,
+    count: u16,
+    mut ticks: impl FnMut() -> u32,
+) -> Result<Reply<'r>, ErrorCode> {
+    let end = first.checked_add(count).filter(|end| *end <= interpreter.model().op_count());
+    let end = end.ok_or(ErrorCode::OutOfRange)?;
+    let start = ticks();
+    (first..end).try_for_each(|op| interpreter.run_op(op)).map_err(|_| ErrorCode::OutOfRange)?;
+    Ok(Reply::Done { ticks: ticks().wrapping_sub(start) })
+}
+
+fn read<'r>(
+    interpreter: &'r Interpreter<'_, '_>,
+    tensor: u16,
+    offset: u16,
+    length: u16,
+) -> Result<Reply<'r>, ErrorCode> {
+    let bytes = interpreter.tensor_bytes(tensor).map_err(|_| ErrorCode::OutOfRange)?;
+    let data = bytes.get(range(offset, length.into())).filter(|data| data.len() <= DATA_BYTES);
+    Ok(Reply::Data(data.ok_or(ErrorCode::OutOfRange)?))
+}
+
+fn range(offset: u16, length: usize) -> core::ops::Range<usize> {
+    let start = usize::from(offset);
+    start..start.saturating_add(length)
+}

@@ -1,0 +1,116 @@
+//! Messages between host and board, and the device's side of them.
+//!
+//! A message is a postcard value, COBS-encoded, ended by `0x00`, at most [`FRAME_BYTES`] long in all. The host asks, the
+//! device answers each frame with one reply. What cannot be read is answered with [`ErrorCode`]; the next `0x00` starts
+//! afresh.
+
+mod device;
+
+pub use device::Device;
+
+use crate::model;
+use serde::{Deserialize, Serialize};
+
+/// Version of these messages, sent in [`Hello`].
+pub const PROTOCOL: u16 = 1;
+
+/// Longest encoded frame in bytes, the ending `0x00` included.
+pub const FRAME_BYTES: usize = 512;
+
+/// Most bytes that one [`Request::Write`] or [`Reply::Data`] carries: what is left of a frame beside COBS's overhead
+/// (one byte for each 254, one more at its start, the ending zero) and the message's own fields.
+pub const DATA_BYTES: usize = 480;
+
+/// What the host asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Who is there? Answered by [`Reply::Hello`].
+    Hello,
+    /// Bytes into the input tensor from `offset` on. Answered by [`Reply::Done`] with 0 ticks.
+    Write {
+        /// Bytes from the start of the input tensor.
+        offset: u16,
+        /// At most [`DATA_BYTES`].
+        #[serde(borrow)]
+        data: &'a [u8],
+    },
+    /// Run the ops `first..first + count`. Answered by [`Reply::Done`].
+    Run {
+        /// Index of the first op.
+        first: u16,
+        /// Number of ops.
+        count: u16,
+    },
+    /// Bytes of a tensor, `i32` values little-endian. Answered by [`Reply::Data`].
+    Read {
+        /// Index of the tensor.
+        tensor: u16,
+        /// Bytes from the start of the tensor.
+        offset: u16,
+        /// Number of bytes, at most [`DATA_BYTES`].
+        length: u16,
+    },
+}
+
+/// What the device answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply<'a> {
+    /// Who is there.
+    #[serde(borrow)]
+    Hello(Hello<'a>),
+    /// Done.
+    Done {
+        /// Ticks of the board's clock that the ops took.
+        ticks: u32,
+    },
+    /// The bytes asked for.
+    Data(&'a [u8]),
+    /// Nothing was done.
+    Error(ErrorCode),
+}
+
+/// The device and the model in its flash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello<'a> {
+    /// [`PROTOCOL`].
+    pub protocol: u16,
+    /// Name of the board.
+    pub board: &'a str,
+    /// Name of the model; empty where it was refused.
+    pub model: &'a str,
+    /// The model's CRC-32; 0 where it was refused.
+    pub model_crc32: u32,
+    /// Bytes of the arena that the model uses; 0 where it was refused.
+    pub arena_bytes: u32,
+    /// Bytes of scratch that the model uses; 0 where it was refused.
+    pub scratch_bytes: u32,
+    /// Why the model was refused.
+    pub model_error: Option<model::Error>,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ErrorCode {
+    /// The frame is no COBS-encoded request.
+    Malformed,
+    /// The frame is longer than [`FRAME_BYTES`].
+    TooLong,
+    /// There is no usable model; [`Hello::model_error`] says why.
+    NoModel,
+    /// An index, offset or length lies outside the model.
+    OutOfRange,
+}
+
+impl core::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            ErrorCode::Malformed => "the device could not read the request",
+            ErrorCode::TooLong => "the request is longer than a frame may be",
+            ErrorCode::NoModel => "the device has no usable model",
+            ErrorCode::OutOfRange => "the request names a place outside the model",
+        })
+    }
+}
+
+impl core::error::Error for ErrorCode {}

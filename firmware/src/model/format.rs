@@ -1,0 +1,202 @@
+//! Byte layout of a `.thm` container, version 1. The host writes these records, the device reads
+//! them in place.
+//!
+//! Little-endian; the file and every section start on a multiple of [`ALIGNMENT`] bytes, so that
+//! `i32` arrays are read where they lie. Offsets count bytes from the start of the file.
+//!
+//! ```text
+//! Header · TensorRecord[tensor_count] · OpRecord[op_count] · parameter records · name · labels · weights, biases, multipliers
+//! ```
+
+use zerocopy::little_endian::{F32, U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// First four bytes of every container.
+pub const MAGIC: [u8; 4] = *b"THML";
+/// The only version that this crate reads.
+pub const VERSION: u16 = 1;
+/// Alignment of the file in flash and of every section in it, in bytes.
+pub const ALIGNMENT: usize = 16;
+
+/// CRC-32 (ISO-HDLC, as in zip) over the whole file but the four bytes of [`Header::crc32`].
+pub const CRC32: crc::Algorithm<u32> = crc::CRC_32_ISO_HDLC;
+
+/// A range of bytes in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Span {
+    /// Bytes from the start of the file.
+    pub offset: U32,
+    /// Length in bytes; 0 stands for "none".
+    pub length: U32,
+}
+
+/// The first 80 bytes of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 4],
+    /// [`CRC32`] over bytes `0..4` and `8..length`.
+    pub crc32: U32,
+    /// [`VERSION`].
+    pub version: U16,
+    /// Number of [`TensorRecord`]s.
+    pub tensor_count: U16,
+    /// Number of [`OpRecord`]s, which run in the order in which they stand.
+    pub op_count: U16,
+    /// Index of the tensor that the application fills.
+    pub input: U16,
+    /// Index of the tensor that holds the answer.
+    pub output: U16,
+    /// Zero.
+    pub reserved: U16,
+    /// Length of the file in bytes.
+    pub length: U32,
+    /// The tensor records.
+    pub tensors: Span,
+    /// The op records.
+    pub ops: Span,
+    /// Name of the model, UTF-8.
+    pub name: Span,
+    /// Class labels, UTF-8, each ended by a NUL; empty where the model does not classify.
+    pub labels: Span,
+    /// Bytes that the tensors need together, a multiple of 4.
+    pub arena_bytes: U32,
+    /// Bytes that the most demanding op needs beside the arena, a multiple of 4.
+    pub scratch_bytes: U32,
+    /// Zero.
+    pub reserved2: [U32; 4],
+}
+
+/// One activation: where it lies in the arena, its shape and its meaning (32 bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct TensorRecord {
+    /// Bytes from the start of the arena, a multiple of 4.
+    pub offset: U32,
+    /// Height, width, channels (NHWC with N = 1); a vector is `[1, 1, n]`.
+    pub shape: [U16; 3],
+    /// [`ELEMENT_I8`] or [`ELEMENT_I32`].
+    pub element: u8,
+    /// The integer that stands for 0.0.
+    pub zero_point: i8,
+    /// `real = scale · (integer − zero_point)`; for the host, no kernel reads it.
+    pub scale: F32,
+    /// Zero.
+    pub reserved: [U32; 4],
+}
+
+/// `i8` activation.
+pub const ELEMENT_I8: u8 = 0;
+/// `i32` values that keep the accumulator's resolution: logits.
+pub const ELEMENT_I32: u8 = 1;
+
+/// One step of the plan (24 bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct OpRecord {
+    /// [`OP_CONV2D`], [`OP_MAX_POOL2D`] or [`OP_DENSE`]; says which record `parameters` spans.
+    pub kind: u8,
+    /// How the weights are packed, which also names the kernel: [`PACKING_PORTABLE`] or [`PACKING_DSP`].
+    pub packing: u8,
+    /// Zero.
+    pub reserved: U16,
+    /// Indices of the tensors read; [`NO_TENSOR`] where there is none.
+    pub inputs: [U16; 3],
+    /// Index of the tensor written.
+    pub output: U16,
+    /// The op's parameter record.
+    pub parameters: Span,
+    /// Zero.
+    pub reserved2: U32,
+}
+
+/// Absent input of an op.
+pub const NO_TENSOR: u16 = u16::MAX;
+
+/// How accumulators become outputs:
+/// `y = clamp(zero_point + (((acc << left_shift) · multiplier[o] + 2³¹) >> 32), output_min, output_max)`.
+/// An `i32` output has neither zero point nor clamp. (24 bytes)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct OutputStageRecord {
+    /// `i32` per output channel, with the input's zero point folded in:
+    /// `bias[o] − zero_point · Σᵢ w[o,i]`.
+    pub bias: Span,
+    /// `i32` per output channel: `round(scale[o] · 2^(32 − left_shift))`, in `0..2³¹`.
+    pub multipliers: Span,
+    /// Bits that accumulators are shifted left before the multiplication, 0 to 31; the exporter
+    /// proves that nothing overflows.
+    pub left_shift: u8,
+    /// Lower bound of the output, e.g. the zero point after a ReLU.
+    pub output_min: i8,
+    /// Upper bound of the output.
+    pub output_max: i8,
+    /// Zero.
+    pub reserved: [u8; 5],
+}
+
+/// 2-D convolution (56 bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Conv2dRecord {
+    /// Weights, `i8`, packed as [`OpRecord::packing`] says.
+    pub weights: Span,
+    /// From accumulators to outputs.
+    pub output_stage: OutputStageRecord,
+    /// Height and width of the kernel.
+    pub kernel: [u8; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u8; 2],
+    /// Padding at the top, left, bottom and right; filled with the input's zero point.
+    pub padding: [u8; 4],
+    /// Window and stride of the max-pool fused behind the convolution (floor mode); `[1, 1]` for none.
+    pub pool: [u8; 2],
+    /// Zero.
+    pub reserved: [u8; 14],
+}
+
+/// Matrix–vector product (32 bytes); an `i32` output makes it the logits layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct DenseRecord {
+    /// Weights, `i8`, packed as [`OpRecord::packing`] says.
+    pub weights: Span,
+    /// From accumulators to outputs.
+    pub output_stage: OutputStageRecord,
+}
+
+/// Max-pool on its own (16 bytes); input and output share scale and zero point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct MaxPool2dRecord {
+    /// Height and width of the window.
+    pub kernel: [u8; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u8; 2],
+    /// Padding at the top, left, bottom and right; padded places never win.
+    pub padding: [u8; 4],
+    /// Zero.
+    pub reserved: [u8; 8],
+}
+
+/// [`Conv2dRecord`], with ReLU and max-pool fused.
+pub const OP_CONV2D: u8 = 1;
+/// [`MaxPool2dRecord`].
+pub const OP_MAX_POOL2D: u8 = 2;
+/// [`DenseRecord`], with ReLU fused; reads its input flattened in NHWC order.
+pub const OP_DENSE: u8 = 3;
+
+/// Weights as they are: OHWI for a convolution, `[output][input]` for a dense layer. Every core.
+pub const PACKING_PORTABLE: u8 = 0;
+/// Weights for cores with the DSP extension (Cortex-M4, M7, M33), see `kernels::packing`.
+pub const PACKING_DSP: u8 = 1;
+
+const _: () = assert!(size_of::<Header>() == 80);
+const _: () = assert!(size_of::<TensorRecord>() == 32);
+const _: () = assert!(size_of::<OpRecord>() == 24);
+const _: () = assert!(size_of::<OutputStageRecord>() == 24);
+const _: () = assert!(size_of::<Conv2dRecord>() == 56);
+const _: () = assert!(size_of::<DenseRecord>() == 32);
+const _: () = assert!(size_of::<MaxPool2dRecord>() == 16);

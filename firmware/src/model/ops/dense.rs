@@ -1,0 +1,26 @@
+//! [`DenseRecord`].
+
+use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch};
+use crate::kernels::{Dense, packing};
+use crate::model::format::DenseRecord;
+use crate::model::{Element, Error, Shape, sections};
+
+pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
+    let record: &DenseRecord = sections::record(context.bytes, context.record.parameters)?;
+    let inputs = context.input.shape.elements();
+    let outputs = context.output.shape.channels;
+    let is_vector = context.output.shape == Shape::vector(outputs);
+    context.require(context.input.element == Element::I8 && is_vector, shape_mismatch)?;
+    let weight_bytes = packing::weight_bytes(context.record.packing, outputs, inputs);
+    let dense = Dense {
+        inputs,
+        outputs,
+        weights: sections::exactly(context.bytes, record.weights, weight_bytes.ok_or(out_of_range(context.op))?)?,
+        stage: output_stage::decode(context, &record.output_stage, outputs)?,
+    };
+    Ok(Decoded {
+        parameters: Parameters::Dense(dense),
+        data: [record.weights, record.output_stage.bias, record.output_stage.multipliers],
+        scratch_bytes: 0,
+    })
+}

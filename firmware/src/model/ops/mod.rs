@@ -1,0 +1,117 @@
+//! From op records to the kernels' parameters: one file an operator, which holds all of its checks.
+
+mod conv2d;
+mod dense;
+mod max_pool2d;
+mod output_stage;
+
+use super::format::{NO_TENSOR, OP_CONV2D, OP_DENSE, OP_MAX_POOL2D, OpRecord, Span};
+use super::{Error, Model, Tensor};
+use crate::kernels::variants::{Variant, variant};
+use crate::kernels::{Conv2d, Dense, MaxPool2d, Window};
+
+/// One step of a model.
+#[derive(Clone, Copy)]
+pub struct Op<'m> {
+    /// Index of the tensor read.
+    pub input: u16,
+    /// Index of the tensor written.
+    pub output: u16,
+    /// The kernels that the weights are packed for.
+    pub variant: &'static Variant,
+    /// What the op computes.
+    pub parameters: Parameters<'m>,
+    /// Bytes of scratch that it needs, a multiple of 4.
+    pub scratch_bytes: usize,
+    /// What the parameters span, in the order of the file.
+    pub(super) data: [Span; 3],
+}
+
+/// What an op computes.
+#[derive(Clone, Copy, Debug)]
+pub enum Parameters<'m> {
+    /// Convolution with fused ReLU and max-pool.
+    Conv2d(Conv2d<'m>),
+    /// Max-pool on its own.
+    MaxPool2d(MaxPool2d),
+    /// Matrix–vector product.
+    Dense(Dense<'m>),
+}
+
+/// What an operator's file reads from.
+struct Context<'m> {
+    bytes: &'m [u8],
+    /// Index of the op, for errors.
+    op: u16,
+    record: &'m OpRecord,
+    variant: &'static Variant,
+    input: Tensor,
+    output: Tensor,
+}
+
+/// What an operator's file gives.
+struct Decoded<'m> {
+    parameters: Parameters<'m>,
+    data: [Span; 3],
+    scratch_bytes: usize,
+}
+
+impl<'m> Op<'m> {
+    pub(super) fn decode(model: &Model<'m>, index: u16) -> Result<Self, Error> {
+        let record = model.ops.get(usize::from(index)).ok_or(Error::NoSuchOp { op: index })?;
+        let [input, second, third] = record.inputs.map(|index| index.get());
+        let output = record.output.get();
+        if [second, third] != [NO_TENSOR; 2] {
+            return Err(Error::Parameters { op: index });
+        }
+        if record.reserved.get() != 0 || record.reserved2.get() != 0 {
+            return Err(Error::ReservedNotZero);
+        }
+        let variant = variant(record.packing).ok_or(Error::UnknownPacking { op: index })?;
+        let context = Context {
+            bytes: model.bytes,
+            op: index,
+            record,
+            variant,
+            input: model.tensor(input)?,
+            output: model.tensor(output)?,
+        };
+        let Decoded { parameters, data, scratch_bytes } = match record.kind {
+            OP_CONV2D => conv2d::decode(&context)?,
+            OP_MAX_POOL2D => max_pool2d::decode(&context)?,
+            OP_DENSE => dense::decode(&context)?,
+            _ => return Err(Error::UnknownOp { op: index }),
+        };
+        Ok(Op { input, output, variant, parameters, scratch_bytes, data })
+    }
+
+    /// Multiply–accumulates that the op asks for, places that a floor-mode pool drops not counted.
+    pub fn macs(&self) -> u64 {
+        match self.parameters {
+            Parameters::Conv2d(conv) => {
+                let pooled = conv.pool[0] * conv.pool[1];
+                conv.output.elements() as u64 * pooled as u64 * conv.taps() as u64
+            }
+            Parameters::Dense(dense) => dense.inputs as u64 * dense.outputs as u64,
+            Parameters::MaxPool2d(_) => 0,
+        }
+    }
+}
+
+impl Context<'_> {
+    fn require(&self, holds: bool, error: fn(u16) -> Error) -> Result<(), Error> {
+        if holds { Ok(()) } else { Err(error(self.op)) }
+    }
+}
+
+fn shape_mismatch(op: u16) -> Error {
+    Error::ShapeMismatch { op }
+}
+
+fn out_of_range(op: u16) -> Error {
+    Error::Parameters { op }
+}
+
+fn window(kernel: [u8; 2], stride: [u8; 2], padding: [u8; 4]) -> Window {
+    Window { kernel: kernel.map(usize::from), stride: stride.map(usize::from), padding: padding.map(usize::from) }
+}

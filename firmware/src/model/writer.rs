@@ -1,0 +1,259 @@
+//! Lays out a container: the host's counterpart of `Model::parse`.
+//!
+//! [`ModelBuilder`] holds a model as plain vectors. [`ModelBuilder::finish`] writes records, alignment and CRC, and
+//! computes what follows from the rest: `arena_bytes` from the tensors, `scratch_bytes` from the ops. It judges nothing:
+//! what is wrong with a model is said by `Model::parse`, which the exporter runs over every container that it writes.
+
+use super::Tensor;
+use super::format::{
+    ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, Header, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D, OP_DENSE,
+    OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, VERSION,
+};
+use crate::kernels::{Shape, Window, variants};
+use zerocopy::{FromZeros, IntoBytes};
+
+/// A model on its way into a container.
+#[derive(Clone, Debug, Default)]
+pub struct ModelBuilder {
+    /// Name of the model.
+    pub name: String,
+    /// Class labels in order; empty where the model does not classify.
+    pub labels: Vec<String>,
+    /// Activations with their places in the arena.
+    pub tensors: Vec<Tensor>,
+    /// The ops in the order in which they run.
+    pub ops: Vec<OpSpec>,
+    /// Index of the tensor that the application fills.
+    pub input: u16,
+    /// Index of the tensor that holds the answer.
+    pub output: u16,
+}
+
+/// One op: the tensors that it joins, and its parameters.
+#[derive(Clone, Debug)]
+pub struct OpSpec {
+    /// Index of the tensor read.
+    pub input: u16,
+    /// Index of the tensor written.
+    pub output: u16,
+    /// [`super::format::PACKING_PORTABLE`] or [`super::format::PACKING_DSP`]; the weights must lie as it says.
+    pub packing: u8,
+    /// What the op computes.
+    pub parameters: Parameters,
+}
+
+/// Parameters of an op, with its weights.
+#[derive(Clone, Debug)]
+pub enum Parameters {
+    /// Convolution with fused ReLU (through the output's bounds) and max-pool.
+    Conv2d {
+        /// `i8`, packed from OHWI.
+        weights: Vec<i8>,
+        /// From accumulators to outputs.
+        output_stage: OutputStageSpec,
+        /// Kernel, stride, padding.
+        window: Window,
+        /// Window and stride of the fused max-pool; `[1, 1]` for none.
+        pool: [usize; 2],
+    },
+    /// Max-pool on its own.
+    MaxPool2d {
+        /// Kernel, stride, padding.
+        window: Window,
+    },
+    /// Matrix–vector product.
+    Dense {
+        /// `i8`, packed from `[output][input]`.
+        weights: Vec<i8>,
+        /// From accumulators to outputs.
+        output_stage: OutputStageSpec,
+    },
+}
+
+/// See [`OutputStageRecord`].
+#[derive(Clone, Debug, Default)]
+pub struct OutputStageSpec {
+    /// One per output channel, the input's zero point folded in.
+    pub bias: Vec<i32>,
+    /// One per output channel, in `0..2³¹`.
+    pub multipliers: Vec<i32>,
+    /// 0 to 31.
+    pub left_shift: u8,
+    /// Lower bound of the output.
+    pub output_min: i8,
+    /// Upper bound of the output.
+    pub output_max: i8,
+}
+
+impl ModelBuilder {
+    /// Bytes that the tensors take together, a multiple of 4.
+    pub fn arena_bytes(&self) -> usize {
+        self.tensors.iter().map(Tensor::end).max().unwrap_or(0).next_multiple_of(4)
+    }
+
+    /// Bytes that the most demanding op needs beside the arena, a multiple of 4.
+    pub fn scratch_bytes(&self) -> usize {
+        self.ops.iter().map(|op| self.op_scratch_bytes(op)).max().unwrap_or(0)
+    }
+
+    /// An op that names a missing tensor or an unknown packing counts nothing here and is refused by the parser.
+    fn op_scratch_bytes(&self, op: &OpSpec) -> usize {
+        let (Some(input), Some(variant)) = (self.tensors.get(usize::from(op.input)), variants::variant(op.packing))
+        else {
+            return 0;
+        };
+        match &op.parameters {
+            Parameters::Conv2d { window, pool, .. } => (variant.conv2d_scratch_bytes)(input.shape, *window, *pool),
+            Parameters::Dense { .. } | Parameters::MaxPool2d { .. } => 0,
+        }
+    }
+
+    /// The container's bytes.
+    pub fn finish(&self) -> Vec<u8> {
+        let mut file = Layout { bytes: vec![0; size_of::<Header>()] };
+        let tensors: Vec<_> = self.tensors.iter().map(tensor_record).collect();
+        let tensors = file.append(tensors.as_bytes());
+        // The records come before what they span, so their places are taken now and filled at the end.
+        let ops = file.append(&vec![0; self.ops.len() * size_of::<OpRecord>()]);
+        let parameters: Vec<_> =
+            self.ops.iter().map(|op| file.append(&vec![0; record_bytes(&op.parameters)])).collect();
+        let name = file.append(self.name.as_bytes());
+        let labels: String = self.labels.iter().flat_map(|label| [label, "\0"]).collect();
+        let labels = file.append(labels.as_bytes());
+        let mut records = Vec::new();
+        for (op, span) in self.ops.iter().zip(&parameters) {
+            let (kind, record) = file.append_parameters(&op.parameters);
+            file.fill(*span, &record);
+            records.push(op_record(op, kind, *span));
+        }
+        file.fill(ops, records.as_bytes());
+        let mut header = Header {
+            magic: MAGIC,
+            version: VERSION.into(),
+            tensor_count: (self.tensors.len() as u16).into(),
+            op_count: (self.ops.len() as u16).into(),
+            input: self.input.into(),
+            output: self.output.into(),
+            length: (file.bytes.len() as u32).into(),
+            tensors,
+            ops,
+            name,
+            labels,
+            arena_bytes: (self.arena_bytes() as u32).into(),
+            scratch_bytes: (self.scratch_bytes() as u32).into(),
+            ..Header::new_zeroed()
+        };
+        file.bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        header.crc32 = crc32(&file.bytes).into();
+        file.bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+        file.bytes
+    }
+}
+
+/// The CRC that belongs into the header of the container `bytes` (at least 8 bytes), whatever stands there now.
+pub fn crc32(bytes: &[u8]) -> u32 {
+    let crc = crc::Crc::<u32>::new(&CRC32);
+    let mut digest = crc.digest();
+    digest.update(&bytes[..4]);
+    digest.update(&bytes[8..]);
+    digest.finalize()
+}
+
+/// The file as far as it is written.
+struct Layout {
+    bytes: Vec<u8>,
+}
+
+impl Layout {
+    /// Appends an aligned section. An empty one takes no place: its span is all zeros.
+    fn append(&mut self, section: &[u8]) -> Span {
+        if section.is_empty() {
+            return Span::default();
+        }
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
+        let span = Span { offset: (self.bytes.len() as u32).into(), length: (section.len() as u32).into() };
+        self.bytes.extend_from_slice(section);
+        span
+    }
+
+    fn fill(&mut self, span: Span, section: &[u8]) {
+        let start = span.offset.get() as usize;
+        self.bytes[start..start + section.len()].copy_from_slice(section);
+    }
+
+    /// Appends what the parameters span; returns the op's kind and its record.
+    fn append_parameters(&mut self, parameters: &Parameters) -> (u8, Vec<u8>) {
+        match parameters {
+            Parameters::Conv2d { weights, output_stage, window, pool } => {
+                let record = Conv2dRecord {
+                    weights: self.append(weights.as_bytes()),
+                    output_stage: self.append_output_stage(output_stage),
+                    kernel: window.kernel.map(|n| n as u8),
+                    stride: window.stride.map(|n| n as u8),
+                    padding: window.padding.map(|n| n as u8),
+                    pool: pool.map(|n| n as u8),
+                    ..Default::default()
+                };
+                (OP_CONV2D, record.as_bytes().to_vec())
+            }
+            Parameters::MaxPool2d { window } => {
+                let record = MaxPool2dRecord {
+                    kernel: window.kernel.map(|n| n as u8),
+                    stride: window.stride.map(|n| n as u8),
+                    padding: window.padding.map(|n| n as u8),
+                    ..Default::default()
+                };
+                (OP_MAX_POOL2D, record.as_bytes().to_vec())
+            }
+            Parameters::Dense { weights, output_stage } => {
+                let record = DenseRecord {
+                    weights: self.append(weights.as_bytes()),
+                    output_stage: self.append_output_stage(output_stage),
+                };
+                (OP_DENSE, record.as_bytes().to_vec())
+            }
+        }
+    }
+
+    fn append_output_stage(&mut self, stage: &OutputStageSpec) -> OutputStageRecord {
+        OutputStageRecord {
+            bias: self.append(stage.bias.as_bytes()),
+            multipliers: self.append(stage.multipliers.as_bytes()),
+            left_shift: stage.left_shift,
+            output_min: stage.output_min,
+            output_max: stage.output_max,
+            ..Default::default()
+        }
+    }
+}
+
+fn record_bytes(parameters: &Parameters) -> usize {
+    match parameters {
+        Parameters::Conv2d { .. } => size_of::<Conv2dRecord>(),
+        Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
+        Parameters::Dense { .. } => size_of::<DenseRecord>(),
+    }
+}
+
+fn tensor_record(tensor: &Tensor) -> TensorRecord {
+    let Shape { height, width, channels } = tensor.shape;
+    TensorRecord {
+        offset: (tensor.offset as u32).into(),
+        shape: [height, width, channels].map(|side| (side as u16).into()),
+        element: tensor.element.code(),
+        zero_point: tensor.zero_point,
+        scale: tensor.scale.into(),
+        ..Default::default()
+    }
+}
+
+fn op_record(op: &OpSpec, kind: u8, parameters: Span) -> OpRecord {
+    OpRecord {
+        kind,
+        packing: op.packing,
+        inputs: [op.input, NO_TENSOR, NO_TENSOR].map(Into::into),
+        output: op.output.into(),
+        parameters,
+        ..Default::default()
+    }
+}
