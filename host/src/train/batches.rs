@@ -1,0 +1,117 @@
+//! Batches, prepared in a thread of their own while the step before runs.
+
+use super::seed::{Purpose, generator, mix};
+use crate::dataset::{Images, augment::Augmenter};
+use crate::graph::Mask;
+use crate::recipe::Recipe;
+use rand::{Rng, seq::SliceRandom};
+use std::sync::mpsc::{Receiver, SyncSender};
+
+/// The tensors of one batch, as [`Step::batch`](super::step::Step::batch) orders them: images, targets, masks.
+pub type Batch = Vec<Vec<f32>>;
+
+/// Makes the batch of any step; what it makes depends on the recipe's seed and the step alone.
+pub struct Batches<'a> {
+    recipe: &'a Recipe,
+    images: &'a Images,
+    /// Training samples: the first ones of `images`.
+    samples: usize,
+    classes: usize,
+    masks: &'a [Mask],
+    augmenter: Augmenter,
+}
+
+impl<'a> Batches<'a> {
+    /// Batches of the first `samples` of `images`, with dropout masks for `masks`.
+    pub fn new(recipe: &'a Recipe, images: &'a Images, samples: usize, classes: usize, masks: &'a [Mask]) -> Self {
+        let augmenter = Augmenter::new(&recipe.augmentation, images.height, images.width);
+        Batches { recipe, images, samples, classes, masks, augmenter }
+    }
+
+    /// Steps an epoch; the samples that fill no batch are dropped (others in each epoch, since the order differs).
+    pub fn steps_per_epoch(&self) -> u64 {
+        (self.samples / self.recipe.training.batch) as u64
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self) -> u64 {
+        self.steps_per_epoch() * self.recipe.training.epochs as u64
+    }
+
+    /// Sends the batches of the steps from `first` (from 0) on, until all are sent or nobody listens. Batches that come back
+    /// through `used` are filled anew instead of allocating.
+    pub fn produce(&self, first: u64, send: SyncSender<Batch>, used: Receiver<Batch>) {
+        let mut order = Vec::new();
+        for step in first..self.steps() {
+            let (epoch, position) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
+            if position == 0 || order.is_empty() {
+                order = self.order(epoch);
+            }
+            let mut batch = used.try_recv().unwrap_or_default();
+            let start = position as usize * self.recipe.training.batch;
+            self.fill(step, &order[start..start + self.recipe.training.batch], &mut batch);
+            if send.send(batch).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// All training samples in the order of an epoch.
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.samples).collect();
+        order.shuffle(&mut generator(self.recipe.training.seed, Purpose::Order, epoch));
+        order
+    }
+
+    fn fill(&self, step: u64, samples: &[usize], batch: &mut Batch) {
+        let seed = self.recipe.training.seed;
+        let images = self.images;
+        batch.resize(2 + self.masks.len(), Vec::new());
+        batch[0].resize(samples.len() * images.size(), 0.0);
+        let augmentation = &self.recipe.augmentation;
+        let finishing = step as f64 >= self.steps() as f64 * (1.0 - f64::from(augmentation.finish));
+        let strength = if finishing { augmentation.finish_strength } else { 1.0 };
+        let draw = mix(seed, Purpose::Augmentation, step);
+        self.augmenter.batch(images, samples, draw, strength, !finishing, &mut batch[0]);
+
+        batch[1].clear();
+        batch[1].resize(samples.len() * self.classes, 0.0);
+        for (row, &sample) in batch[1].chunks_exact_mut(self.classes).zip(samples) {
+            row[usize::from(images.labels[sample])] = 1.0;
+        }
+        for (index, mask) in self.masks.iter().enumerate() {
+            let size = samples.len() * mask.shape.iter().product::<usize>();
+            batch[2 + index].resize(size, 0.0);
+            let counter = step * self.masks.len() as u64 + index as u64;
+            dropout(&mut batch[2 + index], mask.rate, &mut generator(seed, Purpose::Dropout, counter));
+        }
+    }
+}
+
+/// Fills a mask: 0 with probability `rate`, else `1 / (1 − rate)`, so that the expected activation stays.
+fn dropout(mask: &mut [f32], rate: f32, generator: &mut impl Rng) {
+    let kept = 1.0 / (1.0 - rate);
+    // Of 2³² equally likely numbers, those below the threshold drop. The cast saturates only for rates next to 1.
+    let threshold = (f64::from(rate) * 2f64.powi(32)) as u32;
+    for pair in mask.chunks_mut(2) {
+        let bits = generator.next_u64();
+        for (value, half) in pair.iter_mut().zip([bits as u32, (bits >> 32) as u32]) {
+            *value = if half < threshold { 0.0 } else { kept };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropout_drops_its_share_and_keeps_the_mean() {
+        let mut mask = vec![0.0; 100_001];
+        dropout(&mut mask, 0.3, &mut generator(1, Purpose::Dropout, 0));
+        let dropped = mask.iter().filter(|&&value| value == 0.0).count() as f64 / mask.len() as f64;
+        assert!((dropped - 0.3).abs() < 0.005, "{dropped}");
+        let mean = mask.iter().map(|&value| f64::from(value)).sum::<f64>() / mask.len() as f64;
+        assert!((mean - 1.0).abs() < 0.01, "{mean}");
+    }
+}

@@ -1,0 +1,46 @@
+//! What a user sees while a run is under way.
+
+use super::{Options, checkpoint::Progress, metrics::Epoch};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar an epoch and a line behind each; nothing if the run is not to be shown.
+pub struct Display {
+    bar: ProgressBar,
+    steps_per_epoch: u64,
+    epochs: usize,
+}
+
+impl Display {
+    pub fn new(options: &Options<'_>, steps_per_epoch: u64) -> Self {
+        let target = if options.show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(steps_per_epoch), target);
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Display { bar, steps_per_epoch, epochs: options.recipe.training.epochs }
+    }
+
+    /// After each step; `speed` in images a second.
+    pub fn step(&self, progress: &Progress, speed: f64) {
+        let done = (progress.step - 1) % self.steps_per_epoch + 1;
+        self.bar.set_prefix(format!("epoch {}/{}", progress.epochs.len() + 1, self.epochs));
+        self.bar.set_position(done);
+        let loss = progress.loss_sum / done as f64;
+        self.bar.set_message(format!("loss {loss:.4} · {speed:.0} images/s"));
+    }
+
+    /// After each epoch.
+    pub fn epoch(&self, epoch: &Epoch) {
+        let validation = epoch.validation.map_or(String::new(), |score| {
+            format!(" · validation loss {:.4}, accuracy {:.2} %", score.loss, 100.0 * score.accuracy)
+        });
+        self.bar.println(format!(
+            "epoch {}/{} · loss {:.4}, accuracy {:.2} %{validation} · {:.0} images/s",
+            epoch.epoch,
+            self.epochs,
+            epoch.train.loss,
+            100.0 * epoch.train.accuracy,
+            epoch.images_per_second
+        ));
+        self.bar.reset_eta();
+    }
+}

@@ -1,0 +1,117 @@
+//! Running the training step, with the state bound where the session runs.
+
+use super::step::{Kind, Step};
+use crate::runtime::{self, Device, Memory, Provider};
+use anyhow::{Context, Result, ensure};
+use ort::memory::Allocator;
+use ort::session::{IoBinding, Session};
+use ort::value::Tensor;
+
+/// Loss and right answers of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Mean over the batch.
+    pub loss: f32,
+    /// Samples of the batch classified rightly.
+    pub correct: f32,
+}
+
+/// A session that holds a run's state.
+///
+/// The state exists twice and each step reads one copy and writes the other: were a tensor input and output at once, the
+/// update of a parameter could run before its last reader and silently corrupt the step.
+pub struct Stepper {
+    session: Session,
+    provider: Provider,
+    memory: Memory,
+    bindings: [IoBinding; 2],
+    state: [Vec<Tensor<f32>>; 2],
+    /// Which copy of the state is valid.
+    current: usize,
+    batch: Vec<Tensor<f32>>,
+    scalars: Vec<Tensor<f32>>,
+    loss: Tensor<f32>,
+    correct: Tensor<f32>,
+}
+
+impl Stepper {
+    /// Loads `step` on `device`; the state is undefined until [`set_state`](Self::set_state).
+    pub fn new(step: &Step, device: Device) -> Result<Self> {
+        let (session, provider) = runtime::session(&step.model, device, 0)?;
+        let memory = Memory::of(&session, provider)?;
+        let copy = || step.state.iter().map(|tensor| memory.tensor(&tensor.shape)).collect::<Result<Vec<_>>>();
+        let mut state = [copy()?, copy()?];
+        let batch = step.batch.iter().map(|(_, shape)| memory.tensor(shape)).collect::<Result<Vec<_>>>()?;
+        let scalars = step.scalars.iter().map(|_| memory.tensor(&[])).collect::<Result<Vec<_>>>()?;
+        // Read after every step, so they are to come out on the host.
+        let scalar = || Tensor::<f32>::new(&Allocator::default(), [0_usize; 0]);
+        let (mut loss, mut correct) = (scalar()?, scalar()?);
+
+        let mut bindings = [session.create_binding()?, session.create_binding()?];
+        for (from, binding) in bindings.iter_mut().enumerate() {
+            for ((name, _), tensor) in step.batch.iter().zip(&batch) {
+                binding.bind_input(name, tensor)?;
+            }
+            for (name, tensor) in step.scalars.iter().zip(&scalars) {
+                binding.bind_input(name, tensor)?;
+            }
+            for (index, tensor) in step.state.iter().enumerate() {
+                binding.bind_input(&tensor.name, &state[from][index])?;
+                binding.bind_output(format!("next.{}", tensor.name), &mut state[1 - from][index])?;
+            }
+            binding.bind_output("loss", &mut loss)?;
+            binding.bind_output("correct", &mut correct)?;
+        }
+        Ok(Stepper { session, provider, memory, bindings, state, current: 0, batch, scalars, loss, correct })
+    }
+
+    /// Where the steps run.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Replaces the whole state.
+    pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
+        ensure!(state.len() == self.state[0].len(), "{} tensors are no state of {}", state.len(), self.state[0].len());
+        for (tensor, data) in self.state[self.current].iter_mut().zip(state) {
+            self.memory.write(tensor, data)?;
+        }
+        Ok(())
+    }
+
+    /// The whole state, in the order of [`Step::state`].
+    pub fn state(&self) -> Result<Vec<Vec<f32>>> {
+        self.state[self.current].iter().map(|tensor| self.memory.read(tensor)).collect()
+    }
+
+    /// One step on `batch` (images, targets, masks as [`Step::batch`] says) with the values of the scalars.
+    pub fn run(&mut self, batch: &[Vec<f32>], scalars: &[f32]) -> Result<Measured> {
+        for (tensor, data) in self.batch.iter_mut().zip(batch) {
+            self.memory.write(tensor, data)?;
+        }
+        for (tensor, &value) in self.scalars.iter_mut().zip(scalars) {
+            self.memory.write(tensor, &[value])?;
+        }
+        self.session.run_binding(&self.bindings[self.current]).context("the training step failed")?;
+        self.current = 1 - self.current;
+        let scalar = |tensor: &Tensor<f32>| tensor.try_extract_scalar::<f32>();
+        Ok(Measured { loss: scalar(&self.loss)?, correct: scalar(&self.correct)? })
+    }
+}
+
+/// The state at the start of a run, from the parameters' initial values.
+pub fn initial_state(step: &Step, parameters: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let start = |parameter: &Vec<f32>, kind| match kind {
+        Kind::Parameter | Kind::Average => parameter.clone(),
+        Kind::Slot => vec![0.0; parameter.len()],
+    };
+    step.state.iter().map(|tensor| start(&parameters[tensor.parameter], tensor.kind)).collect()
+}
+
+/// The weights to export: the averages where the run keeps them, else the parameters.
+pub fn exported<'a>(step: &Step, state: &'a [Vec<f32>]) -> Vec<&'a [f32]> {
+    let averaged = step.state.iter().any(|tensor| tensor.kind == Kind::Average);
+    let wanted = if averaged { Kind::Average } else { Kind::Parameter };
+    let tensors = step.state.iter().zip(state);
+    tensors.filter(|(tensor, _)| tensor.kind == wanted).map(|(_, data)| data.as_slice()).collect()
+}

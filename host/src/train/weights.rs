@@ -1,0 +1,45 @@
+//! Initial weights.
+
+use super::seed::{Purpose, generator};
+use crate::graph::{Activation, Network, Role};
+use rand::RngExt;
+
+/// Values of all parameters at the start: weights uniform in ±b, biases 0.
+///
+/// `b = √(6 / fan_in)` before a ReLU (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before none (Glorot & Bengio 2010).
+pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
+    let parameters = network.parameters().iter().enumerate();
+    parameters
+        .map(|(index, parameter)| {
+            let size = parameter.shape.iter().product();
+            let bound = match parameter.role {
+                Role::Bias => return vec![0.0; size],
+                Role::Weight { fan_in, activation: Activation::Relu, .. } => 6.0 / fan_in as f32,
+                Role::Weight { fan_in, fan_out, activation: Activation::Linear } => 6.0 / (fan_in + fan_out) as f32,
+            }
+            .sqrt();
+            let mut generator = generator(seed, Purpose::Weights, index as u64);
+            (0..size).map(|_| generator.random_range(-bound..bound)).collect()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Layer;
+
+    #[test]
+    fn weights_have_the_variance_of_their_rule_and_biases_are_zero() {
+        let dense = |units, activation| Layer::Dense { units, activation };
+        let layers = [Layer::Flatten, dense(100, Activation::Relu), dense(300, Activation::Linear)];
+        let network = Network::new(&layers, [1, 20, 20]).unwrap();
+        let weights = initial(&network, 1);
+        let variance = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32;
+        // A uniform distribution on ±b has the variance b²/3.
+        assert!((variance(&weights[0]) / (2.0 / 400.0) - 1.0).abs() < 0.03);
+        assert!((variance(&weights[2]) / (2.0 / (100.0 + 300.0)) - 1.0).abs() < 0.03);
+        assert!(weights[1].iter().chain(&weights[3]).all(|&bias| bias == 0.0));
+        assert_ne!(initial(&network, 2), weights);
+    }
+}

@@ -1,0 +1,210 @@
+//! Holds every operator's gradient rule against finite differences.
+//!
+//! Forward values come from ONNX Runtime in `f32`; they are projected on fixed random directions and differenced in `f64` with
+//! the fourth-order rule `f' ≈ (8 (f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h`. Its truncation error is `h⁴/30 · f⁽⁵⁾`, below
+//! 5e-6 here, and `f32` rounding of values around 1 adds about 1e-7 / h = 3e-6, so that 1e-4 of the largest gradient leaves
+//! room for sums and still catches any wrong factor, sign or index.
+
+use anyhow::Result;
+use host::graph::{Batch, Conv2d, Graph, Padding, Range, Value, gradients, loss};
+use host::runtime::Inference;
+
+const STEP: f32 = 1.0 / 32.0;
+const TOLERANCE: f64 = 1e-4;
+
+/// Fixed numbers that look random, in 0…1.
+fn noise(index: usize) -> f32 {
+    let hash = (index as u32).wrapping_mul(2_654_435_761).rotate_left(13).wrapping_mul(2_246_822_519);
+    (hash >> 8) as f32 / (1 << 24) as f32
+}
+
+/// Values away from 0 and from one another by more than any difference step, for operators with kinks.
+fn spaced(count: usize) -> Vec<f32> {
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by(|&a, &b| noise(a).total_cmp(&noise(b)));
+    order.into_iter().map(|rank| (rank as f32 - count as f32 / 2.0 + 0.5) * 0.25).collect()
+}
+
+/// Positive values around 1, for smooth operators with poles.
+fn smooth(count: usize) -> Vec<f32> {
+    (0..count).map(|index| 0.8 + 0.8 * noise(index + 1000)).collect()
+}
+
+/// Checks the gradients of `Σ r · f(inputs)` by every element of every input.
+fn check(shapes: &[&[usize]], values: fn(usize) -> Vec<f32>, f: impl Fn(&mut Graph, &[Value]) -> Result<Value>) {
+    let mut graph = Graph::new();
+    let names: Vec<String> = (0..shapes.len()).map(|index| format!("x{index}")).collect();
+    let inputs: Vec<Value> = names.iter().zip(shapes).map(|(name, shape)| graph.input(name, shape).unwrap()).collect();
+    let y = f(&mut graph, &inputs).unwrap();
+    let shape = graph.shape(y).to_vec();
+    let directions: Vec<f32> = (0..shape.iter().product()).map(|index| noise(index + 77) - 0.5).collect();
+    let r = graph.constant(&shape, &directions);
+    let mut scalar = graph.mul(y, r).unwrap();
+    if !shape.is_empty() {
+        scalar = graph.reduce_sum(scalar, &(0..shape.len()).collect::<Vec<_>>(), false).unwrap();
+    }
+    let results = gradients(&mut graph, scalar, &inputs).unwrap();
+    graph.output("y", y).unwrap();
+    for (name, gradient) in names.iter().zip(results) {
+        graph.output(&format!("d{name}"), gradient).unwrap();
+    }
+    let mut model = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
+    let total: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
+    let mut all = values(total);
+    let mut run = |all: &[f32]| {
+        let mut rest = all;
+        let split = shapes.iter().zip(&names).map(|(shape, name)| {
+            let (data, behind) = rest.split_at(shape.iter().product());
+            rest = behind;
+            (name.as_str(), *shape, data)
+        });
+        let inputs: Vec<_> = split.collect();
+        let outputs = model.run(&inputs).unwrap();
+        let y = outputs[0].2.iter().zip(&directions);
+        let value: f64 = y.map(|(y, r)| f64::from(*y) * f64::from(*r)).sum();
+        (value, outputs[1..].iter().flat_map(|output| output.2.clone()).collect::<Vec<f32>>())
+    };
+    let (_, analytic) = run(&all);
+    assert_eq!(analytic.len(), total);
+    let largest = analytic.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    assert!(largest > 0.0, "all gradients are zero: nothing is checked");
+    for index in 0..total {
+        let at = all[index];
+        let mut moved = |steps: f32| {
+            all[index] = at + steps * STEP;
+            let value = run(&all).0;
+            all[index] = at;
+            value
+        };
+        let (near, far) = (moved(1.0) - moved(-1.0), moved(2.0) - moved(-2.0));
+        let numeric = (8.0 * near - far) / (12.0 * f64::from(STEP));
+        let error = (numeric - f64::from(analytic[index])).abs() / f64::from(largest);
+        assert!(error < TOLERANCE, "input {index}: rule {}, differences {numeric}, largest {largest}", analytic[index]);
+    }
+}
+
+#[test]
+fn arithmetic() {
+    check(&[&[2, 3], &[2, 3]], smooth, |g, x| g.add(x[0], x[1]));
+    check(&[&[2, 3], &[3]], smooth, |g, x| g.sub(x[0], x[1]));
+    check(&[&[3], &[2, 3]], smooth, |g, x| g.sub(x[0], x[1]));
+    check(&[&[2, 1, 3], &[4, 1]], smooth, |g, x| g.mul(x[0], x[1]));
+    check(&[&[2, 3], &[2, 1]], smooth, |g, x| g.div(x[0], x[1]));
+    check(&[&[], &[2, 3]], smooth, |g, x| g.div(x[0], x[1]));
+    check(&[&[2, 1, 3]], smooth, |g, x| g.expand(x[0], &[4, 2, 5, 3]));
+    // One value read twice: contributions add up.
+    check(&[&[4]], smooth, |g, x| g.mul(x[0], x[0]));
+}
+
+#[test]
+fn pointwise() {
+    check(&[&[12]], spaced, |g, x| g.relu(x[0]));
+    check(&[&[12]], smooth, |g, x| g.neg(x[0]));
+    check(&[&[12]], smooth, |g, x| g.exp(x[0]));
+    check(&[&[12]], smooth, |g, x| g.log(x[0]));
+    check(&[&[12]], smooth, |g, x| g.sqrt(x[0]));
+    check(&[&[12]], spaced, |g, x| g.sigmoid(x[0]));
+    check(&[&[12]], spaced, |g, x| g.tanh(x[0]));
+    check(&[&[12]], spaced, |g, x| g.softplus(x[0]));
+    check(&[&[3, 4]], spaced, |g, x| g.log_softmax(x[0]));
+}
+
+#[test]
+fn layout() {
+    check(&[&[2, 6]], smooth, |g, x| g.reshape(x[0], &[3, 4]));
+    check(&[&[2, 3, 2]], smooth, |g, x| g.flatten(x[0]));
+    check(&[&[2, 3, 4]], smooth, |g, x| g.transpose(x[0], &[2, 0, 1]));
+    let ranges = [Range { axis: 0, start: 1, end: 3, step: 1 }, Range { axis: 1, start: 1, end: 7, step: 2 }];
+    check(&[&[4, 8]], smooth, |g, x| g.slice(x[0], &ranges));
+    check(&[&[2, 7]], smooth, |g, x| g.slice(x[0], &[Range { axis: 1, start: 0, end: 7, step: 3 }]));
+    check(&[&[2, 3, 4]], smooth, |g, x| g.flip(x[0], &[0, 2]));
+    check(&[&[2, 3], &[2, 1], &[2, 2]], smooth, |g, x| g.concat(x, 1));
+    check(&[&[2, 3]], smooth, |g, x| g.pad(x[0], &[(1, 0), (2, 3)]));
+}
+
+#[test]
+fn reduce() {
+    for keep in [false, true] {
+        check(&[&[2, 3, 4]], smooth, |g, x| g.reduce_sum(x[0], &[0, 2], keep));
+        check(&[&[2, 3, 4]], smooth, |g, x| g.reduce_mean(x[0], &[1], keep));
+        check(&[&[2, 3, 4]], spaced, |g, x| g.reduce_max(x[0], &[1], keep));
+    }
+    check(&[&[6]], smooth, |g, x| g.reduce_mean(x[0], &[0], false));
+}
+
+#[test]
+fn matrix_products() {
+    check(&[&[2, 3], &[3, 4]], smooth, |g, x| g.matmul(x[0], x[1]));
+    check(&[&[2, 2, 3], &[2, 3, 4]], smooth, |g, x| g.matmul(x[0], x[1]));
+    for transpose_a in [false, true] {
+        for transpose_b in [false, true] {
+            let a: &[usize] = if transpose_a { &[3, 2] } else { &[2, 3] };
+            let b: &[usize] = if transpose_b { &[4, 3] } else { &[3, 4] };
+            check(&[a, b, &[4]], smooth, |g, x| g.gemm(x[0], x[1], Some(x[2]), transpose_a, transpose_b));
+        }
+    }
+}
+
+#[test]
+fn convolutions() {
+    // Input channels, filters, kernel, stride, height, width: few and many channels (two forms of the weight gradient), even
+    // and odd sizes, a stride that leaves rows over, a kernel smaller than the stride.
+    let cases = [
+        (1, 2, 3, 1, 5, 4),
+        (2, 3, 3, 1, 4, 5),
+        (4, 2, 3, 1, 4, 4),
+        (2, 2, 3, 2, 6, 5),
+        (1, 2, 4, 2, 6, 6),
+        (2, 3, 1, 2, 4, 5),
+    ];
+    for (channels, filters, kernel, stride, height, width) in cases {
+        for padding in [Padding::Valid, Padding::Same] {
+            let conv = Conv2d::new(padding, kernel, stride, height, width);
+            let shapes: [&[usize]; 3] =
+                [&[2, channels, height, width], &[filters, channels, kernel, kernel], &[filters]];
+            check(&shapes, smooth, |g, x| g.conv2d(x[0], x[1], Some(x[2]), conv));
+        }
+    }
+}
+
+#[test]
+fn pooling() {
+    check(&[&[2, 2, 4, 6]], spaced, |g, x| g.max_pool2d(x[0], 2));
+    check(&[&[1, 2, 5, 7]], spaced, |g, x| g.max_pool2d(x[0], 2));
+    check(&[&[1, 1, 7, 6]], spaced, |g, x| g.max_pool2d(x[0], 3));
+    check(&[&[2, 2, 4, 6]], smooth, |g, x| g.average_pool2d(x[0], 2));
+    check(&[&[2, 2, 2, 3]], smooth, |g, x| g.upsample2d(x[0], 2));
+}
+
+#[test]
+fn losses() {
+    let targets = [0.2, 0.3, 0.5, 0.0, 1.0, 0.0];
+    check(&[&[2, 3]], spaced, |g, x| {
+        let targets = g.constant(&[2, 3], &targets);
+        loss::cross_entropy(g, x[0], targets, 0.1)
+    });
+    check(&[&[2, 3]], spaced, |g, x| {
+        let targets = g.constant(&[2, 3], &targets);
+        loss::binary_cross_entropy(g, x[0], targets)
+    });
+    check(&[&[2, 3]], spaced, |g, x| {
+        let targets = g.constant(&[2, 3], &targets);
+        loss::mean_squared_error(g, x[0], targets)
+    });
+}
+
+#[test]
+fn equal_maxima_share_the_gradient() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[1, 1, 2, 2]).unwrap();
+    let y = graph.max_pool2d(x, 2).unwrap();
+    let sum = graph.reduce_sum(y, &[0, 1, 2, 3], false).unwrap();
+    let gradient = gradients(&mut graph, sum, &[x]).unwrap()[0];
+    graph.output("dx", gradient).unwrap();
+    let mut model = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
+    let outputs = model.run(&[("x", &[1, 1, 2, 2], &[3.0, 3.0, 1.0, 3.0])]).unwrap();
+    let third = 1.0 / 3.0;
+    for (value, expected) in outputs[0].2.iter().zip([third, third, 0.0, third]) {
+        assert!((value - expected).abs() < 1e-6, "{:?}", outputs[0].2);
+    }
+}
