@@ -1,0 +1,48 @@
+//! Joins ops that one kernel does in one pass.
+
+use crate::quantize::{Float, Kind, Network};
+
+/// Max-pools whose stride equals their window, unpadded, move into the convolution before them where nobody else
+/// reads its output. (ReLU has joined already, when it was lowered.) The tensor between the two is gone afterwards.
+pub fn fuse(mut network: Network<Float>) -> Network<Float> {
+    while let Some((conv, pool)) = fusable(&network) {
+        let pooled = network.ops.remove(pool);
+        let Kind::MaxPool2d { window } = pooled.kind else { unreachable!("fusable() answers with a max-pool") };
+        let between = pooled.inputs[0];
+        let op = &mut network.ops[conv];
+        op.output = pooled.output;
+        if let Kind::Conv2d { pool, .. } = &mut op.kind {
+            *pool = window.kernel;
+        }
+        // The layer keeps the convolution's name.
+        network.tensors[pooled.output].name = op.name.clone();
+        remove_tensor(&mut network, between);
+    }
+    network
+}
+
+/// Indices of a convolution and of the max-pool that can join it.
+fn fusable(network: &Network<Float>) -> Option<(usize, usize)> {
+    network.ops.iter().enumerate().find_map(|(index, op)| {
+        let Kind::MaxPool2d { window } = op.kind else { return None };
+        let input = op.inputs[0];
+        let conv = network
+            .ops
+            .iter()
+            .position(|maker| maker.output == input && matches!(maker.kind, Kind::Conv2d { pool: [1, 1], .. }))?;
+        let fits = window.kernel == window.stride && window.padding == [0; 4] && network.readers(input) == 1;
+        fits.then_some((conv, index))
+    })
+}
+
+/// Removes tensor `index`, which no op names any more.
+fn remove_tensor(network: &mut Network<Float>, index: usize) {
+    network.tensors.remove(index);
+    let shift = |tensor: &mut usize| *tensor -= usize::from(*tensor > index);
+    for op in &mut network.ops {
+        op.inputs.iter_mut().for_each(shift);
+        shift(&mut op.output);
+    }
+    shift(&mut network.input);
+    shift(&mut network.output);
+}

@@ -1,0 +1,178 @@
+//! Views of ONNX's protobuf messages: names, attributes, constants.
+
+use super::{Refusal, refuse};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
+use tract_onnx::pb::tensor_proto::DataType;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
+};
+
+/// A node, with names that people can use.
+pub struct Node<'m> {
+    proto: &'m NodeProto,
+    /// Place in the graph.
+    index: usize,
+}
+
+impl<'m> Node<'m> {
+    pub fn new(proto: &'m NodeProto, index: usize) -> Self {
+        Self { proto, index }
+    }
+
+    /// The node's name; where it has none, its output's or its number.
+    pub fn name(&self) -> String {
+        let candidates = [&self.proto.name, self.proto.output.first().unwrap_or(&self.proto.name)];
+        candidates.iter().find(|name| !name.is_empty()).map_or(format!("node {}", self.index), |name| name.to_string())
+    }
+
+    pub fn op(&self) -> &'m str {
+        &self.proto.op_type
+    }
+
+    /// Operator set; empty for ONNX's own.
+    pub fn domain(&self) -> &'m str {
+        if self.proto.domain == "ai.onnx" { "" } else { &self.proto.domain }
+    }
+
+    pub fn inputs(&self) -> impl Iterator<Item = &'m str> {
+        self.proto.input.iter().map(String::as_str)
+    }
+
+    pub fn outputs(&self) -> impl Iterator<Item = &'m str> {
+        self.proto.output.iter().map(String::as_str)
+    }
+
+    /// Name of input `index`; `None` where an optional one is left out.
+    pub fn input(&self, index: usize) -> Option<&'m str> {
+        self.inputs().nth(index).filter(|name| !name.is_empty())
+    }
+
+    /// Name of the first output.
+    pub fn output(&self) -> &'m str {
+        self.outputs().next().unwrap_or_default()
+    }
+
+    fn attribute(&self, name: &str) -> Option<&'m AttributeProto> {
+        self.proto.attribute.iter().find(|attribute| attribute.name == name)
+    }
+
+    pub fn int(&self, name: &str, default: i64) -> i64 {
+        self.attribute(name).map_or(default, |attribute| attribute.i)
+    }
+
+    pub fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |attribute| attribute.f)
+    }
+
+    pub fn string(&self, name: &str, default: &'static str) -> &'m str {
+        self.attribute(name).map_or(default, |attribute| std::str::from_utf8(&attribute.s).unwrap_or_default())
+    }
+
+    /// `N` sizes of at most 255, as the container stores them; `default` for each where the attribute is absent.
+    pub fn sizes<const N: usize>(&self, name: &str, default: usize) -> Result<[usize; N], Refusal> {
+        let Some(attribute) = self.attribute(name) else { return Ok([default; N]) };
+        let sizes: Option<Vec<usize>> =
+            attribute.ints.iter().map(|&size| u8::try_from(size).ok().map(usize::from)).collect();
+        sizes.and_then(|sizes| sizes.try_into().ok()).map_or_else(
+            || refuse(format!("{name} is {:?}", attribute.ints), format!("give {N} sizes from 0 to 255")),
+            Ok,
+        )
+    }
+}
+
+/// Initialisers and the values of Constant nodes, by name.
+pub struct Constants<'m>(HashMap<&'m str, &'m TensorProto>);
+
+impl<'m> Constants<'m> {
+    pub fn of(graph: &'m GraphProto) -> Result<Self> {
+        ensure!(graph.sparse_initializer.is_empty(), "the model has sparse initialisers; export it with dense ones");
+        let initialisers = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor));
+        let nodes = graph.node.iter().filter(|node| node.op_type == "Constant").filter_map(|node| {
+            let value = node.attribute.iter().find(|attribute| attribute.name == "value")?;
+            Some((node.output.first()?.as_str(), value.t.as_ref()?))
+        });
+        Ok(Self(initialisers.chain(nodes).collect()))
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Dimensions and numbers of the constant that `node` reads as input `index`, which it calls `what`.
+    pub fn floats(&self, node: &Node<'_>, index: usize, what: &str) -> Result<(Vec<usize>, Vec<f32>), Refusal> {
+        let tensor = self.tensor(node, index, what)?;
+        let read = || -> Result<(Vec<usize>, Vec<f32>)> {
+            let dimensions = dimensions(tensor)?;
+            ensure!(tensor.data_type == DataType::Float as i32, "is not of type float32");
+            let values = if tensor.raw_data.is_empty() {
+                tensor.float_data.clone()
+            } else {
+                tensor.raw_data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+            };
+            check_length(&dimensions, values.len())?;
+            Ok((dimensions, values))
+        };
+        read()
+            .or_else(|error| refuse(format!("its {what} {} {error}", tensor.name), "export the model again in float32"))
+    }
+
+    /// Integers of the constant that `node` reads as input `index`.
+    pub fn ints(&self, node: &Node<'_>, index: usize, what: &str) -> Result<Vec<i64>, Refusal> {
+        let tensor = self.tensor(node, index, what)?;
+        if tensor.data_type != DataType::Int64 as i32 {
+            return refuse(format!("its {what} {} is not of type int64", tensor.name), "export the model again");
+        }
+        if tensor.raw_data.is_empty() {
+            return Ok(tensor.int64_data.clone());
+        }
+        let bytes = tensor.raw_data.chunks_exact(8);
+        Ok(bytes.map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect())
+    }
+
+    fn tensor(&self, node: &Node<'_>, index: usize, what: &str) -> Result<&'m TensorProto, Refusal> {
+        let name = node.input(index).unwrap_or_default();
+        self.0.get(name).copied().map_or_else(
+            || {
+                refuse(
+                    format!("its {what} {name:?} is no constant"),
+                    "store the model's weights in the file as initialisers",
+                )
+            },
+            Ok,
+        )
+    }
+}
+
+fn dimensions(tensor: &TensorProto) -> Result<Vec<usize>> {
+    ensure!(
+        tensor.data_location.unwrap_or(0) == 0 && tensor.external_data.is_empty(),
+        "lies in another file, which is not read"
+    );
+    let dimensions: Result<Vec<_>, _> = tensor.dims.iter().map(|&d| usize::try_from(d)).collect();
+    dimensions.with_context(|| format!("has the dimensions {:?}", tensor.dims))
+}
+
+fn check_length(dimensions: &[usize], length: usize) -> Result<()> {
+    let elements = dimensions.iter().try_fold(1usize, |product, &d| product.checked_mul(d));
+    ensure!(elements == Some(length), "holds {length} numbers for the dimensions {dimensions:?}");
+    Ok(())
+}
+
+/// The dimensions of an input behind the batch.
+pub fn sides(input: &ValueInfoProto) -> Result<Vec<usize>> {
+    let name = &input.name;
+    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        bail!("input {name} has no tensor type; export the model with shapes");
+    };
+    ensure!(tensor.elem_type == DataType::Float as i32, "input {name} is not of type float32; export a float model");
+    let shape =
+        tensor.shape.as_ref().with_context(|| format!("input {name} has no shape; export the model with one"))?;
+    let sides = shape.dim.iter().skip(1).map(|dimension| match &dimension.value {
+        Some(dimension::Value::DimValue(side)) => {
+            usize::try_from(*side).with_context(|| format!("input {name} has a dimension of {side}"))
+        }
+        _ => bail!("input {name} has an open dimension besides the batch; export the model with fixed sizes"),
+    });
+    sides.collect()
+}

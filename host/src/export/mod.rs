@@ -1,0 +1,116 @@
+//! From a float ONNX model to what a board and ONNX Runtime run.
+//!
+//! ```text
+//! .onnx ──lower──fuse──▶ Network<Float> ──quantize──▶ Quantized ──plan──container──▶ .thm ──pack──▶ .<core>.thm
+//!                                                            └──qdq──▶ .int8.onnx
+//! ```
+//!
+//! | module | knows |
+//! |---|---|
+//! | [`lower`] | which ONNX operators are supported and what they become |
+//! | [`fuse`] | which ops one kernel does in one pass |
+//! | [`plan`] | where activations lie in the arena |
+//! | [`container`], [`pack`] | what a board reads; weights laid out for its core |
+//! | [`qdq`] | the int8 model for ONNX Runtime |
+//! | [`golden`] | inputs and what follows from them, for tests elsewhere |
+//! | [`budget`] | what it all costs |
+//! | [`write`] | the artifacts on disk: all of them, or none |
+
+pub mod budget;
+pub mod container;
+pub mod fuse;
+pub mod golden;
+pub mod lower;
+pub mod pack;
+pub mod plan;
+mod proto;
+pub mod qdq;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+pub mod write;
+
+pub use pack::pack_for;
+
+use crate::dataset::Images;
+use crate::quantize::{Affine, Calibration, Float, Method, Network, calibrate, quantize};
+use anyhow::{Context, Result, ensure};
+use budget::{Budget, CalibrationFacts};
+use golden::Golden;
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+
+/// How a model is exported.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the model.
+    pub name: String,
+    /// Names of the answer's values; empty where the model does not classify.
+    pub labels: Vec<String>,
+    pub ranges: Method,
+    /// Images to calibrate on, spread evenly over those given.
+    pub calibration: usize,
+    /// The command that does the same again, for the budget.
+    pub command: String,
+}
+
+/// Everything that is written for a model.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The float model as it was read.
+    pub float_onnx: Vec<u8>,
+    /// The int8 model in QDQ form.
+    pub int8_onnx: Vec<u8>,
+    /// Packed portably.
+    pub container: Vec<u8>,
+    pub golden: Golden,
+    pub budget: Budget,
+}
+
+/// The float network in the serialized ONNX model `onnx`, fused.
+pub fn read(onnx: &[u8], name: &str) -> Result<Network<Float>> {
+    let model = ModelProto::decode(onnx).context("the file is no ONNX model, or a broken one; export it again")?;
+    Ok(fuse::fuse(lower::lower(&model, name)?))
+}
+
+/// Quantizes the serialized ONNX model `onnx`, calibrated on some of `images`, which must be training images.
+pub fn export(onnx: &[u8], images: &Images, options: &Options) -> Result<Exported> {
+    let network = read(onnx, &options.name)?;
+    let calibration = calibrate_on(&network, images, options)?;
+    let quantized = quantize(&network, &calibration)?;
+    let plan = plan::plan(&plan::blocks(&quantized));
+    let container = container::container(&quantized, &plan, &options.labels)?;
+    let packed = pack::PACKINGS.map(|(name, packing)| Ok((name, pack_for(&container, packing)?)));
+    let packed = packed.into_iter().collect::<Result<Vec<_>>>()?;
+    let calibrated = CalibrationFacts { ranges: options.ranges, images: options.calibration };
+    let budget = Budget::new(&quantized, &calibration, &plan, &packed, options.command.clone(), calibrated)?;
+    let int8_onnx = qdq::qdq(&quantized).encode_to_vec();
+    let golden = Golden::new(&container)?;
+    Ok(Exported { float_onnx: onnx.to_vec(), int8_onnx, container, golden, budget })
+}
+
+fn calibrate_on(network: &Network<Float>, images: &Images, options: &Options) -> Result<Calibration> {
+    let shape = network.tensors[network.input].shape;
+    let available = images.labels.len();
+    ensure!(
+        [shape.height, shape.width, shape.channels] == [images.height, images.width, images.channels],
+        "the model takes images of {} × {} × {}, but the data set's have {} × {} × {}",
+        shape.height,
+        shape.width,
+        shape.channels,
+        images.height,
+        images.width,
+        images.channels
+    );
+    ensure!(
+        (1..=available).contains(&options.calibration),
+        "cannot calibrate on {} images; choose from 1 to {available}",
+        options.calibration
+    );
+    let input = |index: usize| -> Vec<f32> {
+        let first = index * available / options.calibration * shape.elements();
+        images.pixels[first..first + shape.elements()].iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
+    };
+    calibrate::calibrate(network, &input, options.calibration, Affine::PIXEL, options.ranges)
+}

@@ -1,0 +1,66 @@
+//! Weights laid out for the core that runs them.
+
+use crate::twin::Twin;
+use anyhow::{Result, anyhow, ensure};
+use firmware::kernels::{OutputStage, packing};
+use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
+use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
+use firmware::model::{Op, Parameters as Parsed};
+
+/// Every packing, with its name in reports; the portable one first.
+pub const PACKINGS: [(&str, u8); 2] = [("portable", PACKING_PORTABLE), ("dsp", PACKING_DSP)];
+
+/// The portable `container`, packed as `packing` says: weights laid out anew, scratch computed anew.
+pub fn pack_for(container: &[u8], packing: u8) -> Result<Vec<u8>> {
+    ensure!(PACKINGS.iter().any(|(_, known)| *known == packing), "there is no packing {packing}");
+    let twin = Twin::new(container)?;
+    let model = twin.model();
+    let ops = (0..model.op_count()).map(|index| {
+        let op = model.op(index).map_err(|error| anyhow!("op {index}: {error}"))?;
+        ensure!(op.variant.packing == PACKING_PORTABLE, "model {} is packed for a core already", model.name());
+        Ok(repacked(&op, packing))
+    });
+    let builder = ModelBuilder {
+        name: model.name().into(),
+        labels: model.labels().map(String::from).collect(),
+        tensors: model.tensors().collect(),
+        ops: ops.collect::<Result<_>>()?,
+        input: model.input_index(),
+        output: model.output_index(),
+    };
+    let packed = builder.finish();
+    // Nothing leaves here that a board would refuse.
+    Twin::new(&packed)?;
+    Ok(packed)
+}
+
+fn repacked(op: &Op<'_>, packing: u8) -> OpSpec {
+    let parameters = match &op.parameters {
+        Parsed::Conv2d(conv) => {
+            let [height, width] = conv.window.kernel;
+            let shape = [conv.output.channels, height, width, conv.input.channels];
+            Parameters::Conv2d {
+                weights: packing::conv2d(packing, conv.weights, shape),
+                output_stage: output_stage(&conv.stage),
+                window: conv.window,
+                pool: conv.pool,
+            }
+        }
+        Parsed::MaxPool2d(pool) => Parameters::MaxPool2d { window: pool.window },
+        Parsed::Dense(dense) => Parameters::Dense {
+            weights: packing::dense(packing, dense.weights, [dense.outputs, dense.inputs]),
+            output_stage: output_stage(&dense.stage),
+        },
+    };
+    OpSpec { input: op.input, output: op.output, packing, parameters }
+}
+
+fn output_stage(stage: &OutputStage<'_>) -> OutputStageSpec {
+    OutputStageSpec {
+        bias: stage.bias.to_vec(),
+        multipliers: stage.multipliers.to_vec(),
+        left_shift: stage.left_shift,
+        output_min: stage.output_min,
+        output_max: stage.output_max,
+    }
+}

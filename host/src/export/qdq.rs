@@ -1,0 +1,164 @@
+//! The int8 model in ONNX's QDQ form, so that ONNX Runtime computes with the very same scales and weights.
+//!
+//! Every activation passes QuantizeLinear → DequantizeLinear; weights (int8, per channel) and biases (int32) are
+//! dequantized where they are read. Inputs and outputs are those of the float model. ONNX Runtime multiplies by
+//! float scales, so that it may differ from the integer arithmetic by one step at ties.
+
+use super::proto::{batched, constant, int, ints, model, node};
+use crate::quantize::{Affine, Int8, Kind, Network, Op, Quantized, Shape, Tensor, Window};
+use std::collections::HashMap;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+
+/// Name of the value that holds tensor `index`, as the real numbers that its integers stand for, in the QDQ model.
+pub fn value_name<P>(network: &Network<P>, index: usize) -> String {
+    let name = base(&network.tensors[index]);
+    // Logits are not rounded, so that they keep their name.
+    let is_logits = network.ops.iter().any(|op| op.output == index && network.is_logits(op));
+    if is_logits { name.to_owned() } else { format!("{name}.real") }
+}
+
+fn base(tensor: &Tensor) -> &str {
+    tensor.value.as_deref().unwrap_or(&tensor.name)
+}
+
+/// The QDQ model of `quantized`.
+pub fn qdq(quantized: &Quantized) -> ModelProto {
+    let mut writer = Writer { quantized, nodes: Vec::new(), constants: Vec::new(), real: HashMap::new() };
+    let network = &quantized.network;
+    let (input, output) = (&network.tensors[network.input], &network.tensors[network.output]);
+    writer.requantize(network.input, base(input).to_owned());
+    for op in &network.ops {
+        writer.op(op);
+    }
+    let answer = writer.real[&network.output].clone();
+    let graph = GraphProto {
+        name: network.name.clone(),
+        input: vec![batched(base(input), &nchw(input.shape))],
+        output: vec![batched(&answer, &nchw(output.shape))],
+        node: writer.nodes,
+        initializer: writer.constants,
+        ..Default::default()
+    };
+    model(graph)
+}
+
+/// Sides behind the batch: a vector has one.
+fn nchw(Shape { height, width, channels }: Shape) -> Vec<usize> {
+    if height * width == 1 { vec![channels] } else { vec![channels, height, width] }
+}
+
+struct Writer<'q> {
+    quantized: &'q Quantized,
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
+    /// Name of the value that holds each tensor so far.
+    real: HashMap<usize, String>,
+}
+
+impl Writer<'_> {
+    fn op(&mut self, op: &Op<Int8>) {
+        let network = &self.quantized.network;
+        let (from, tensor) = (network.tensors[op.inputs[0]].shape, &network.tensors[op.output]);
+        let mut source = self.real[&op.inputs[0]].clone();
+        let is_logits = network.is_logits(op);
+        let name = &op.name;
+        match &op.kind {
+            Kind::Conv2d { parameters, window, relu, pool } => {
+                let area = window.kernel[0] * window.kernel[1];
+                let dims = [parameters.bias.len(), from.channels, window.kernel[0], window.kernel[1]];
+                let weights = channels_first(&parameters.weights, area, from.channels);
+                let [weights, bias] = self.parameters(name, parameters, op.inputs[0], &dims, &weights);
+                let attributes = window_attributes(window);
+                self.nodes.push(node("Conv", &[&source, &weights, &bias], &format!("{name}.sum"), attributes));
+                source = self.rectified(name, *relu);
+                if *pool != [1, 1] {
+                    source = self.affine(&format!("{name}.unpooled"), source, self.quantized.affine[op.output]);
+                    source = self.max_pool(name, &source, &Window { kernel: *pool, stride: *pool, padding: [0; 4] });
+                }
+            }
+            Kind::MaxPool2d { window } => source = self.max_pool(name, &source, window),
+            Kind::Dense { parameters, relu } => {
+                let dims = [parameters.bias.len(), from.elements()];
+                let weights = channels_first(&parameters.weights, from.height * from.width, from.channels);
+                let [weights, bias] = self.parameters(name, parameters, op.inputs[0], &dims, &weights);
+                let flat = format!("{name}.flat");
+                self.nodes.push(node("Flatten", &[&source], &flat, vec![int("axis", 1)]));
+                let sum = if is_logits { base(tensor).to_owned() } else { format!("{name}.sum") };
+                self.nodes.push(node("Gemm", &[&flat, &weights, &bias], &sum, vec![int("transB", 1)]));
+                source = if is_logits { sum } else { self.rectified(name, *relu) };
+            }
+        }
+        if is_logits {
+            self.real.insert(op.output, source);
+        } else {
+            self.requantize(op.output, source);
+        }
+    }
+
+    /// `{name}.sum`, with the negative cut off where `relu`.
+    fn rectified(&mut self, name: &str, relu: bool) -> String {
+        let (sum, rectified) = (format!("{name}.sum"), format!("{name}.rectified"));
+        if !relu {
+            return sum;
+        }
+        self.nodes.push(node("Relu", &[&sum], &rectified, Vec::new()));
+        rectified
+    }
+
+    fn max_pool(&mut self, name: &str, source: &str, window: &Window) -> String {
+        let pooled = format!("{name}.pooled");
+        self.nodes.push(node("MaxPool", &[source], &pooled, window_attributes(window)));
+        pooled
+    }
+
+    /// Tensor `index` is `source`, rounded to its scale.
+    fn requantize(&mut self, index: usize, source: String) {
+        let tensor = &self.quantized.network.tensors[index];
+        let real = self.affine(base(tensor), source, self.quantized.affine[index]);
+        self.real.insert(index, real);
+    }
+
+    /// QuantizeLinear and DequantizeLinear behind `source`; answers with `{name}.real`.
+    fn affine(&mut self, name: &str, source: String, Affine { scale, zero_point }: Affine) -> String {
+        let [scale_name, zero_name, int8, real] =
+            ["scale", "zero_point", "int8", "real"].map(|part| format!("{name}.{part}"));
+        self.constants.push(constant(&scale_name, &[], &[scale]));
+        self.constants.push(constant(&zero_name, &[], &[zero_point]));
+        self.nodes.push(node("QuantizeLinear", &[&source, &scale_name, &zero_name], &int8, Vec::new()));
+        self.nodes.push(node("DequantizeLinear", &[&int8, &scale_name, &zero_name], &real, Vec::new()));
+        real
+    }
+
+    /// Weights in ONNX's order and bias, dequantized per channel; answers with their names.
+    fn parameters(&mut self, name: &str, int8: &Int8, input: usize, dims: &[usize], weights: &[i8]) -> [String; 2] {
+        let channels = int8.bias.len();
+        let input_scale = self.quantized.affine[input].scale;
+        let bias_scales: Vec<f32> = int8.weight_scales.iter().map(|scale| input_scale * scale).collect();
+        let weights = constant(&format!("{name}.weight.int"), dims, weights);
+        let bias = constant(&format!("{name}.bias.int"), &[channels], &int8.bias);
+        let zeros = [
+            constant(&format!("{name}.weight.zero_point"), &[channels], &vec![0i8; channels]),
+            constant(&format!("{name}.bias.zero_point"), &[channels], &vec![0i32; channels]),
+        ];
+        let scales = [(weights, &int8.weight_scales, "weight"), (bias, &bias_scales, "bias")];
+        let mut names = [String::new(), String::new()];
+        for (((integers, scales, what), zero), output) in scales.into_iter().zip(zeros).zip(&mut names) {
+            let scale = constant(&format!("{name}.{what}.scale"), &[channels], scales);
+            *output = format!("{name}.{what}");
+            let inputs = [integers.name.as_str(), &scale.name, &zero.name];
+            self.nodes.push(node("DequantizeLinear", &inputs, output, vec![int("axis", 0)]));
+            self.constants.extend([integers, scale, zero]);
+        }
+        names
+    }
+}
+
+fn window_attributes(window: &Window) -> Vec<tract_onnx::pb::AttributeProto> {
+    vec![ints("kernel_shape", &window.kernel), ints("strides", &window.stride), ints("pads", &window.padding)]
+}
+
+/// `[O, area, I]` → `[O, I, area]`: what the NHWC network holds, in ONNX's order.
+fn channels_first(weights: &[i8], area: usize, channels: usize) -> Vec<i8> {
+    let rows = weights.chunks_exact(area * channels);
+    rows.flat_map(|row| (0..row.len()).map(|i| row[(i % area) * channels + i / area])).collect()
+}

@@ -1,0 +1,234 @@
+use super::proto::{int, ints};
+use super::testing::Sketch;
+use super::write::write;
+use super::{Exported, Options, export, pack_for, read};
+use crate::artifacts::Artifacts;
+use crate::dataset::Images;
+use crate::quantize::Method;
+use crate::quantize::float::Evaluator;
+use crate::twin::{self, Twin};
+use crate::verify;
+use firmware::model::format::PACKING_DSP;
+use prost::Message;
+use std::fs;
+use tract_onnx::pb::ModelProto;
+
+/// Images of noise, each with its own share of ink.
+fn images(count: usize, [height, width, channels]: [usize; 3]) -> Images {
+    let length = height * width * channels;
+    let mut sketch = Sketch::new(&[1], 77);
+    let pixel = |(i, x): (usize, f32)| {
+        let share = (i / length % 10) as f32 / 10.0;
+        if x.abs() < share { 0 } else { (x.abs() * 255.0) as u8 }
+    };
+    let pixels = sketch.numbers(count * length).into_iter().enumerate().map(pixel).collect();
+    Images { height, width, channels, pixels, labels: vec![0; count] }
+}
+
+fn options(labels: usize) -> Options {
+    Options {
+        name: "test".into(),
+        labels: (0..labels).map(|label| label.to_string()).collect(),
+        ranges: Method::MinMax,
+        calibration: 16,
+        command: "host export test".into(),
+    }
+}
+
+fn pool2() -> Vec<tract_onnx::pb::AttributeProto> {
+    vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]
+}
+
+fn digit_net() -> ModelProto {
+    Sketch::new(&[1, 28, 28], 21)
+        .node("Conv", &[&[32, 1, 3, 3], &[32]], vec![])
+        .node("Relu", &[], vec![])
+        .node("MaxPool", &[], pool2())
+        .node("Conv", &[&[64, 32, 3, 3], &[64]], vec![])
+        .node("Relu", &[], vec![])
+        .node("MaxPool", &[], pool2())
+        .node("Flatten", &[], vec![])
+        .node("Gemm", &[&[128, 1600], &[128]], vec![int("transB", 1)])
+        .node("Relu", &[], vec![])
+        .node("Gemm", &[&[10, 128], &[10]], vec![int("transB", 1)])
+        .finish(&[10])
+}
+
+/// Strided and padded, an overlapping pool, negative activations, an int8 answer.
+fn odd_net() -> ModelProto {
+    Sketch::new(&[3, 13, 11], 22)
+        .node("Conv", &[&[5, 3, 3, 2]], vec![ints("strides", &[2, 1]), ints("pads", &[1, 0, 2, 1])])
+        .node(
+            "MaxPool",
+            &[],
+            vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])],
+        )
+        .node("Conv", &[&[7, 5, 1, 3], &[7]], vec![ints("pads", &[0, 1, 0, 1])])
+        .finish(&[7, 4, 6])
+}
+
+/// Each model with the shape of its images and the number of classes.
+fn models() -> [(ModelProto, [usize; 3], usize); 2] {
+    [(digit_net(), [28, 28, 1], 10), (odd_net(), [13, 11, 3], 0)]
+}
+
+fn exported(model: &ModelProto, shape: [usize; 3], labels: usize) -> Exported {
+    export(&model.encode_to_vec(), &images(24, shape), &options(labels)).unwrap()
+}
+
+#[test]
+fn the_digit_net_has_the_budget_that_its_geometry_gives() {
+    let exported = exported(&digit_net(), [28, 28, 1], 10);
+    let budget = &exported.budget;
+    assert_eq!(budget.ram.arena_bytes, 7008);
+    assert_eq!(budget.ram.arena_lower_bound_bytes, 7008);
+    assert_eq!(budget.flash.weights_bytes, 288 + 18_432 + 204_800 + 1_280);
+    assert_eq!(budget.model.parameters, 225_034);
+    let macs: Vec<usize> = budget.layers.iter().map(|layer| layer.macs).collect();
+    assert_eq!(macs, [26 * 26 * 32 * 9, 10 * 10 * 64 * 9 * 32, 204_800, 1_280]);
+    assert_eq!(budget.flash.container_bytes, exported.container.len());
+    assert!(exported.golden.to_json().unwrap().len() < 200_000);
+}
+
+#[test]
+fn every_layer_of_the_twin_is_near_the_float_model() {
+    for (model, shape, labels) in models() {
+        let images = images(24, shape);
+        for ranges in [Method::MinMax, Method::Percentile, Method::Mse] {
+            let options = Options { ranges, ..options(labels) };
+            let exported = export(&model.encode_to_vec(), &images, &options).unwrap();
+            let network = read(&exported.float_onnx, "test").unwrap();
+            let evaluator = Evaluator::new(&network);
+            let mut twin = Twin::new(&exported.container).unwrap();
+            let float = |index: usize| {
+                let input: Vec<f32> = images.nhwc(index);
+                Ok(evaluator.run(&input).into_iter().map(Some).collect())
+            };
+            let layers = verify::compare(&network, 24, float, |index| verify::twin(&mut twin, &images.int8(index)));
+            for layer in layers.unwrap() {
+                assert!(layer.difference.sqnr_db > 36.0, "{ranges}: {layer:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn onnx_runtime_agrees_with_the_twin_to_a_step() {
+    for (model, shape, labels) in models() {
+        let images = images(20, shape);
+        let exported = exported(&model, shape, labels);
+        let network = read(&exported.float_onnx, "test").unwrap();
+        let mut runtime = verify::OnnxRuntime::int8(&exported.int8_onnx, &network).unwrap();
+        let mut twin = Twin::new(&exported.container).unwrap();
+        let steps: Vec<f32> = twin.model().tensors().map(|tensor| tensor.scale).collect();
+        for index in 0..20 {
+            let input = images.int8(index);
+            let real: Vec<f32> = input.iter().map(|&v| (f32::from(v) + 128.0) / 255.0).collect();
+            let (ours, theirs) = (verify::twin(&mut twin, &input).unwrap(), runtime.run(&real).unwrap());
+            for (layer, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+                let (ours, theirs) = (ours.as_ref().unwrap(), theirs.as_ref().unwrap());
+                let steps_apart = ours.iter().zip(theirs).map(|(a, b)| ((a - b) / steps[layer]).abs());
+                // Steps of the logits are far finer than those of the layer before.
+                let limit = if labels > 0 && layer + 1 == steps.len() { f32::INFINITY } else { 1.01 };
+                let worst = steps_apart.fold(0.0, f32::max);
+                assert!(worst <= limit, "image {index}, layer {layer}: {worst} steps apart");
+            }
+            if labels > 0 {
+                let class = |values: &Vec<f32>| (0..labels).max_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap();
+                let answer = |layers: &verify::Activations| class(layers.last().unwrap().as_ref().unwrap());
+                assert_eq!(answer(&ours), answer(&theirs), "image {index}");
+            }
+        }
+    }
+}
+
+#[test]
+fn onnx_runtime_confirms_the_float_layers() {
+    for (model, shape, _) in models() {
+        let bytes = model.encode_to_vec();
+        let network = read(&bytes, "test").unwrap();
+        let evaluator = Evaluator::new(&network);
+        let mut runtime = verify::OnnxRuntime::float(&bytes, &network).unwrap();
+        let input: Vec<f32> = images(1, shape).pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+        let own = |_| Ok(evaluator.run(&input).into_iter().map(Some).collect());
+        let layers = verify::compare(&network, 1, own, |_| runtime.run(&input)).unwrap();
+        assert_eq!(layers.len(), network.tensors.len());
+        for layer in layers {
+            assert!(layer.difference.sqnr_db > 100.0, "{layer:?}");
+        }
+    }
+}
+
+#[test]
+fn every_packing_gives_the_same_bits() {
+    for (model, shape, labels) in models() {
+        let images = images(10, shape);
+        let portable = exported(&model, shape, labels).container;
+        let dsp = pack_for(&portable, PACKING_DSP).unwrap();
+        assert_ne!(portable, dsp);
+        let (mut a, mut b) = (Twin::new(&portable).unwrap(), Twin::new(&dsp).unwrap());
+        for index in 0..10 {
+            let input = images.int8(index);
+            assert_eq!(a.trace(&input).unwrap(), b.trace(&input).unwrap(), "image {index}");
+        }
+        assert_eq!(twin::evaluate(&portable, &images).unwrap(), twin::evaluate(&dsp, &images).unwrap());
+    }
+}
+
+#[test]
+fn the_same_model_and_images_give_the_same_bytes() {
+    let (a, b) = (exported(&odd_net(), [13, 11, 3], 0), exported(&odd_net(), [13, 11, 3], 0));
+    assert_eq!((a.container, a.int8_onnx, a.golden, a.budget), (b.container, b.int8_onnx, b.golden, b.budget));
+}
+
+#[test]
+fn golden_vectors_are_what_the_twin_computes() {
+    let exported = exported(&odd_net(), [13, 11, 3], 0);
+    let mut twin = Twin::new(&exported.container).unwrap();
+    assert_eq!(exported.golden.model_crc32, twin.model().crc32());
+    for vector in &exported.golden.vectors {
+        twin.run(&vector.input().unwrap()).unwrap();
+        assert_eq!(twin.answer(), vector.output, "{}", vector.name);
+    }
+}
+
+#[test]
+fn artifacts_are_written_whole_and_foreign_sections_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(dir.path().join("test"), "test");
+    let exported = exported(&odd_net(), [13, 11, 3], 0);
+    write(&exported, &artifacts, &[]).unwrap();
+    let with_foreign = fs::read_to_string(artifacts.budget()).unwrap() + "\n[accuracy]\nint8 = 0.996\n";
+    fs::write(artifacts.budget(), with_foreign).unwrap();
+    let paths = write(&exported, &artifacts, &[("test.cortex-m4.thm".into(), vec![1, 2, 3])]).unwrap();
+    assert_eq!(paths.len(), 6);
+    assert_eq!(fs::read_dir(&artifacts.dir).unwrap().count(), 6);
+    let budget: toml::Table = fs::read_to_string(artifacts.budget()).unwrap().parse().unwrap();
+    assert_eq!(budget["accuracy"]["int8"].as_float(), Some(0.996));
+    assert_eq!(budget["layers"].as_array().unwrap().len(), 3);
+    assert_eq!(fs::read(artifacts.container()).unwrap(), exported.container);
+}
+
+#[test]
+fn a_failure_leaves_what_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let artifacts = Artifacts::new(dir.path(), "test");
+    fs::write(artifacts.budget(), "not = [toml").unwrap();
+    let error = write(&exported(&odd_net(), [13, 11, 3], 0), &artifacts, &[]).unwrap_err();
+    assert!(error.to_string().contains("is no TOML"), "{error:#}");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn wrong_inputs_are_refused_with_a_sentence() {
+    let onnx = odd_net().encode_to_vec();
+    let refusal =
+        |onnx: &[u8], images: &Images, options: &Options| format!("{:#}", export(onnx, images, options).unwrap_err());
+    let fitting = images(24, [13, 11, 3]);
+    assert!(refusal(b"nonsense", &fitting, &options(0)).contains("no ONNX model"));
+    assert!(refusal(&onnx, &images(24, [28, 28, 1]), &options(0)).contains("images of 13 × 11 × 3"));
+    assert!(refusal(&onnx, &fitting, &Options { calibration: 25, ..options(0) }).contains("from 1 to 24"));
+    assert!(refusal(&onnx, &fitting, &Options { calibration: 0, ..options(0) }).contains("from 1 to 24"));
+    assert!(refusal(&onnx, &fitting, &options(3)).contains("3 class names"));
+    assert!(pack_for(b"nonsense", PACKING_DSP).is_err());
+}

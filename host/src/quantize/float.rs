@@ -1,0 +1,128 @@
+//! Evaluates a float network in plain loops.
+//!
+//! Calibration runs through it rather than through ONNX Runtime because the order of additions here does
+//! not depend on the machine: the same model and images give the same ranges, and so the same container,
+//! everywhere.
+
+use super::network::{Float, Kind, Network, Shape, Window};
+
+/// A [`Network`] with its weights transposed, so that the innermost loop runs over output channels.
+pub struct Evaluator<'n> {
+    network: &'n Network<Float>,
+    /// One an op, HWIO or `[input][output]`; empty where the op has no weights.
+    transposed: Vec<Vec<f32>>,
+}
+
+impl<'n> Evaluator<'n> {
+    /// Prepares `network`.
+    pub fn new(network: &'n Network<Float>) -> Self {
+        let transposed = network
+            .ops
+            .iter()
+            .map(|op| op.parameters().map_or_else(Vec::new, |p| transpose(&p.weights, p.bias.len())))
+            .collect();
+        Self { network, transposed }
+    }
+
+    /// Every tensor's values for one `input` (NHWC), in the order of [`Network::tensors`].
+    pub fn run(&self, input: &[f32]) -> Vec<Vec<f32>> {
+        let network = self.network;
+        let mut tensors = vec![Vec::new(); network.tensors.len()];
+        tensors[network.input] = input.to_vec();
+        for (op, weights) in network.ops.iter().zip(&self.transposed) {
+            let source = &tensors[op.inputs[0]];
+            let (from, to) = (network.input_shape(op), network.output_shape(op));
+            tensors[op.output] = match &op.kind {
+                Kind::Conv2d { parameters, window, relu, pool } => {
+                    let whole = Shape { height: to.height * pool[0], width: to.width * pool[1], ..to };
+                    let mut values = conv2d(source, from, weights, &parameters.bias, window, whole);
+                    if *relu {
+                        rectify(&mut values);
+                    }
+                    let pool = Window { kernel: *pool, stride: *pool, padding: [0; 4] };
+                    if pool.kernel == [1, 1] { values } else { max_pool2d(&values, whole, &pool, to) }
+                }
+                Kind::MaxPool2d { window } => max_pool2d(source, from, window, to),
+                Kind::Dense { parameters, relu } => {
+                    let mut values = parameters.bias.clone();
+                    accumulate(&mut values, source, weights);
+                    if *relu {
+                        rectify(&mut values);
+                    }
+                    values
+                }
+            };
+        }
+        tensors
+    }
+}
+
+/// `[output][rest]` → `[rest][output]`.
+fn transpose(weights: &[f32], outputs: usize) -> Vec<f32> {
+    let inputs = weights.len() / outputs;
+    (0..weights.len()).map(|i| weights[(i % outputs) * inputs + i / outputs]).collect()
+}
+
+/// `sums[o] += Σᵢ inputs[i] · weights[i][o]`
+fn accumulate(sums: &mut [f32], inputs: &[f32], weights: &[f32]) {
+    for (&x, row) in inputs.iter().zip(weights.chunks_exact(sums.len())) {
+        for (sum, &w) in sums.iter_mut().zip(row) {
+            *sum += x * w;
+        }
+    }
+}
+
+fn rectify(values: &mut [f32]) {
+    for value in values {
+        *value = value.max(0.0);
+    }
+}
+
+/// The `to.height × to.width` first places of the convolution; `weights` are HWIO.
+fn conv2d(x: &[f32], from: Shape, weights: &[f32], bias: &[f32], window: &Window, to: Shape) -> Vec<f32> {
+    let [kernel_height, kernel_width] = window.kernel;
+    let row_weights = kernel_width * from.channels * to.channels;
+    let mut y = Vec::with_capacity(to.elements());
+    for (top, left) in places(window, to) {
+        let start = y.len();
+        y.extend_from_slice(bias);
+        let columns = inside(left, kernel_width, from.width);
+        for row in inside(top, kernel_height, from.height) {
+            let line = (top + row as isize) as usize * from.width;
+            let first = (line as isize + left + columns.start as isize) as usize * from.channels;
+            let weights = &weights[row * row_weights + columns.start * from.channels * to.channels..];
+            accumulate(&mut y[start..], &x[first..first + columns.len() * from.channels], weights);
+        }
+    }
+    y
+}
+
+fn max_pool2d(x: &[f32], from: Shape, window: &Window, to: Shape) -> Vec<f32> {
+    let mut y = Vec::with_capacity(to.elements());
+    for (top, left) in places(window, to) {
+        for channel in 0..to.channels {
+            let rows = inside(top, window.kernel[0], from.height);
+            let values = rows.flat_map(|row| {
+                let line = (top + row as isize) as usize * from.width;
+                inside(left, window.kernel[1], from.width)
+                    .map(move |column| x[(line + (left + column as isize) as usize) * from.channels + channel])
+            });
+            y.push(values.fold(f32::NEG_INFINITY, f32::max));
+        }
+    }
+    y
+}
+
+/// Top and left edge of the window for each place of the output; negative inside the padding.
+fn places(window: &Window, to: Shape) -> impl Iterator<Item = (isize, isize)> {
+    let Window { stride, padding, .. } = *window;
+    let edge = move |i: usize, axis: usize| (i * stride[axis]) as isize - padding[axis] as isize;
+    (0..to.height).flat_map(move |row| (0..to.width).map(move |column| (edge(row, 0), edge(column, 1))))
+}
+
+/// Which of the `kernel` places from `start` on lie within `0..length`.
+fn inside(start: isize, kernel: usize, length: usize) -> std::ops::Range<usize> {
+    let first = (-start).clamp(0, kernel as isize) as usize;
+    let end = (length as isize - start).clamp(first as isize, kernel as isize) as usize;
+    first..end
+}

@@ -1,0 +1,24 @@
+//! From a float network to int8: ranges, scales, weights, and the proof that no accumulator overflows.
+//!
+//! ```text
+//! Network<Float> ──calibrate──▶ Vec<Affine> ──weights──▶ Quantized (Network<Int8> + Vec<Affine>)
+//! ```
+//!
+//! | module | knows |
+//! |---|---|
+//! | [`network`] | the intermediate form: operators in NHWC, generic over their parameters |
+//! | [`float`] | evaluates the float form, in an order of additions that is the same on every machine |
+//! | [`calibrate`] | which range each activation takes over a set of images |
+//! | [`affine`] | scale and zero point of an activation; multiplier and left shift of a layer |
+//! | [`weights`] | int8 weights, int32 biases, accumulator bounds |
+
+pub mod affine;
+pub mod calibrate;
+pub mod float;
+pub mod network;
+pub mod weights;
+
+pub use affine::Affine;
+pub use calibrate::{Calibration, Method};
+pub use network::{Float, Kind, Network, Op, Pool, Shape, Tensor, Window};
+pub use weights::{Int8, Quantized, quantize};

@@ -1,0 +1,131 @@
+//! The twin: the firmware's kernels on this machine, which compute what a board computes, bit for bit.
+
+use crate::dataset::Images;
+use anyhow::{Result, ensure};
+use firmware::model::format::ALIGNMENT;
+use firmware::model::{Element, Model};
+use firmware::plan::Interpreter;
+use rayon::prelude::*;
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+/// A piece of a container, aligned as in flash.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C, align(16))]
+struct Block([u8; ALIGNMENT]);
+
+const _: () = assert!(align_of::<Block>() == ALIGNMENT);
+
+/// A container's bytes, aligned, and how many they are.
+struct Aligned {
+    blocks: Vec<Block>,
+    length: usize,
+}
+
+impl Aligned {
+    fn new(container: &[u8]) -> Self {
+        let mut blocks = vec![Block::new_zeroed(); container.len().div_ceil(ALIGNMENT)];
+        blocks.as_mut_bytes()[..container.len()].copy_from_slice(container);
+        Self { blocks, length: container.len() }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.blocks.as_bytes()[..self.length]
+    }
+}
+
+self_cell::self_cell!(
+    struct Parsed {
+        owner: Aligned,
+        #[covariant]
+        dependent: Model,
+    }
+);
+
+/// A model with memory to run in.
+pub struct Twin {
+    parsed: Parsed,
+    arena: Vec<u32>,
+    scratch: Vec<u32>,
+}
+
+impl Twin {
+    /// Checks `container` as a board does and takes the memory that it asks for.
+    pub fn new(container: &[u8]) -> Result<Self> {
+        let parsed =
+            Parsed::try_new(Aligned::new(container), |aligned| Model::parse(aligned.bytes())).map_err(refused)?;
+        let model = parsed.borrow_dependent();
+        let words = |bytes: usize| vec![0; bytes.div_ceil(size_of::<u32>())];
+        let (arena, scratch) = (words(model.arena_bytes()), words(model.scratch_bytes()));
+        Ok(Self { parsed, arena, scratch })
+    }
+
+    /// The model that it runs.
+    pub fn model(&self) -> &Model<'_> {
+        self.parsed.borrow_dependent()
+    }
+
+    /// Runs the model on `input` (NHWC).
+    pub fn run(&mut self, input: &[i8]) -> Result<()> {
+        self.run_watching(input, |_, _| Ok(()))
+    }
+
+    /// Runs the model and gives every tensor's bytes as they were when written, in the container's order; int32 is
+    /// little-endian.
+    pub fn trace(&mut self, input: &[i8]) -> Result<Vec<Vec<u8>>> {
+        let mut tensors = vec![Vec::new(); self.model().tensor_count().into()];
+        tensors[usize::from(self.model().input_index())] = input.as_bytes().to_vec();
+        self.run_watching(input, |tensor, bytes| {
+            tensors[usize::from(tensor)] = bytes.to_vec();
+            Ok(())
+        })?;
+        Ok(tensors)
+    }
+
+    /// Runs the model and shows each op's output, by the tensor's index, as soon as it is written.
+    fn run_watching(&mut self, input: &[i8], mut watch: impl FnMut(u16, &[u8]) -> Result<()>) -> Result<()> {
+        let model = *self.parsed.borrow_dependent();
+        let mut interpreter = Interpreter::new(model, &mut self.arena, &mut self.scratch).map_err(refused)?;
+        let place = interpreter.input_mut();
+        ensure!(
+            place.len() == input.len(),
+            "model {} takes {} values, but {} are given",
+            model.name(),
+            place.len(),
+            input.len()
+        );
+        place.copy_from_slice(input);
+        for op in 0..model.op_count() {
+            interpreter.run_op(op).map_err(refused)?;
+            let output = model.op(op).map_err(refused)?.output;
+            watch(output, interpreter.tensor_bytes(output).map_err(refused)?)?;
+        }
+        Ok(())
+    }
+
+    /// The answer of the last run: logits, or the int8 output's values.
+    pub fn answer(&self) -> Vec<i32> {
+        let output = self.model().output();
+        // The parser has checked that every tensor lies inside the arena.
+        let bytes = &self.arena.as_bytes()[output.offset..output.end()];
+        match output.element {
+            Element::I8 => bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
+            Element::I32 => bytes.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        }
+    }
+}
+
+fn refused(error: firmware::model::Error) -> anyhow::Error {
+    anyhow::anyhow!("the container is refused: {error}; export the model again")
+}
+
+/// The answers to all of `images`, computed on every core of this machine.
+pub fn evaluate(container: &[u8], images: &Images) -> Result<Vec<Vec<i32>>> {
+    // One failure, before the work is spread.
+    Twin::new(container)?;
+    let answer = |twin: &mut Result<Twin>, index: usize| {
+        let twin = twin.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        twin.run(&images.int8(index))?;
+        Ok(twin.answer())
+    };
+    (0..images.len()).into_par_iter().map_init(|| Twin::new(container), answer).collect()
+}

@@ -1,0 +1,76 @@
+//! Runs one model in several ways and says, layer by layer, how far they lie apart.
+//!
+//! Each way gives [`Activations`]: the float model in ONNX Runtime ([`OnnxRuntime::float`]), the QDQ model there
+//! ([`OnnxRuntime::int8`]), the twin ([`twin`]). [`compare`] sums up any two of them.
+
+mod difference;
+mod onnxruntime;
+mod tract;
+
+pub use difference::Difference;
+pub use onnxruntime::OnnxRuntime;
+pub use tract::Tract;
+
+use crate::quantize::{Affine, Network};
+use crate::twin::Twin;
+use anyhow::{Result, ensure};
+use difference::Sums;
+use firmware::model::Element;
+use serde::Serialize;
+
+/// The real values of each tensor for one input, NHWC, in the order of the network's and the container's tensors;
+/// `None` where the way of running has no such value.
+pub type Activations = Vec<Option<Vec<f32>>>;
+
+/// One layer, compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Layer {
+    /// Name of the tensor.
+    pub name: String,
+    #[serde(flatten)]
+    pub difference: Difference,
+}
+
+/// What the twin computes for `input`, as real numbers.
+pub fn twin(twin: &mut Twin, input: &[i8]) -> Result<Activations> {
+    let bytes = twin.trace(input)?;
+    let real = |(tensor, bytes): (firmware::model::Tensor, Vec<u8>)| {
+        let affine = Affine { scale: tensor.scale, zero_point: tensor.zero_point };
+        let values = match tensor.element {
+            Element::I8 => bytes.iter().map(|&byte| affine.dequantize((byte as i8).into())).collect(),
+            Element::I32 => {
+                let words = bytes.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                words.map(|word| affine.dequantize(word)).collect()
+            }
+        };
+        Some(values)
+    };
+    Ok(twin.model().tensors().zip(bytes).map(real).collect())
+}
+
+/// Compares two ways over the inputs `0..count`; layers without a value in either are left out.
+pub fn compare<P>(
+    network: &Network<P>,
+    count: usize,
+    mut reference: impl FnMut(usize) -> Result<Activations>,
+    mut other: impl FnMut(usize) -> Result<Activations>,
+) -> Result<Vec<Layer>> {
+    let mut sums = vec![Sums::default(); network.tensors.len()];
+    for index in 0..count {
+        let (reference, other) = (reference(index)?, other(index)?);
+        for ((sums, tensor), pair) in sums.iter_mut().zip(&network.tensors).zip(reference.iter().zip(&other)) {
+            let (Some(reference), Some(other)) = pair else { continue };
+            ensure!(
+                reference.len() == other.len(),
+                "layer {} has {} values one way and {} the other: the files belong to different models; export again",
+                tensor.name,
+                reference.len(),
+                other.len()
+            );
+            sums.add(reference, other);
+        }
+    }
+    let layers = network.tensors.iter().zip(sums).map(|(tensor, sums)| (tensor.name.clone(), sums.difference()));
+    let compared = layers.filter(|(_, difference)| difference.count > 0);
+    Ok(compared.map(|(name, difference)| Layer { name, difference }).collect())
+}
