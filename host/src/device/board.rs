@@ -1,0 +1,212 @@
+//! The boards that the tool knows. A new one is an entry in [`BOARDS`] and a folder under `boards/`.
+
+use super::emulator::MachineSpec;
+use anyhow::{Result, bail};
+use firmware::model::format;
+use std::ops::Range;
+
+/// A processor core, as far as it decides which code and which weight packing run on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Core {
+    CortexM0,
+    CortexM4,
+}
+
+impl Core {
+    /// The packing of weights whose kernel is fastest here, one of [`format`]'s `PACKING_…`.
+    pub fn packing(self) -> u8 {
+        match self {
+            Core::CortexM0 => format::PACKING_PORTABLE,
+            Core::CortexM4 => format::PACKING_DSP,
+        }
+    }
+
+    /// The compiler's name for the core.
+    pub fn target(self) -> &'static str {
+        match self {
+            Core::CortexM0 => "thumbv6m-none-eabi",
+            Core::CortexM4 => "thumbv7em-none-eabihf",
+        }
+    }
+
+    /// The vendor's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Core::CortexM0 => "Cortex-M0",
+            Core::CortexM4 => "Cortex-M4",
+        }
+    }
+}
+
+/// One board: what it is, where things lie in its memory and how it is reached.
+#[derive(Debug)]
+pub struct Board {
+    /// Name in commands, also of its folder under `boards/`.
+    pub name: &'static str,
+    pub core: Core,
+    /// probe-rs's name of the chip.
+    pub chip: &'static str,
+    /// A chip description where probe-rs has none, as YAML.
+    pub chip_description: Option<&'static str>,
+    pub flash: Range<u32>,
+    pub ram: Range<u32>,
+    /// The part of flash that holds the model.
+    pub model: Range<u32>,
+    /// Frequency of the clock whose ticks the device reports.
+    pub clock_hz: u32,
+    /// How to emulate it, where QEMU can.
+    pub machine: Option<MachineSpec>,
+    /// USB vendor and product ids of the probe that sits on the board, where the board exists.
+    pub usb: Option<(u16, u16)>,
+}
+
+/// Every board.
+pub static BOARDS: &[Board] = &[
+    Board {
+        name: "mps2-an386",
+        core: Core::CortexM4,
+        chip: "mps2-an386",
+        chip_description: Some(include_str!("chips/mps2.yaml")),
+        flash: 0..0x0040_0000,
+        ram: 0x2000_0000..0x2040_0000,
+        model: 0x0010_0000..0x0020_0000,
+        clock_hz: 25_000_000,
+        machine: Some(MachineSpec { name: "mps2-an386", arguments: &[], code: 0..0x0010_0000 }),
+        usb: None,
+    },
+    Board {
+        name: "microbit",
+        core: Core::CortexM0,
+        chip: "nRF51822_xxAA",
+        chip_description: None,
+        flash: 0..0x0004_0000,
+        ram: 0x2000_0000..0x2000_4000,
+        model: 0x0000_8000..0x0004_0000,
+        clock_hz: 16_000_000,
+        machine: Some(MachineSpec { name: "microbit", arguments: &[], code: 0..0x0000_8000 }),
+        usb: Some((0x0D28, 0x0204)),
+    },
+];
+
+/// Every board.
+pub fn boards() -> &'static [Board] {
+    BOARDS
+}
+
+/// The board called `name`.
+pub fn board(name: &str) -> Result<&'static Board> {
+    if let Some(board) = BOARDS.iter().find(|board| board.name == name) {
+        return Ok(board);
+    }
+    let known: Vec<_> = BOARDS.iter().map(|board| board.name).collect();
+    bail!("there is no board {name}; known boards: {}", known.join(", "))
+}
+
+/// Where a board is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In QEMU.
+    Emulated,
+    /// At the probe with this selector (`VID:PID[:serial]`).
+    Attached(String),
+}
+
+impl Board {
+    /// Bytes of the largest model.
+    pub fn model_bytes(&self) -> usize {
+        self.model.len()
+    }
+
+    /// The attached board, else the emulated one.
+    pub fn place(&self) -> Result<Place> {
+        if let Some(selector) = self.attached().into_iter().next() {
+            return Ok(Place::Attached(selector));
+        }
+        if self.machine.is_none() {
+            bail!("no {} is attached, and it cannot be emulated: connect one by USB", self.name);
+        }
+        Ok(Place::Emulated)
+    }
+
+    /// Whether a session would emulate the board, since none is attached.
+    pub fn is_emulated(&self) -> bool {
+        self.place().is_ok_and(|place| place == Place::Emulated)
+    }
+
+    /// Selectors of the attached probes that sit on such a board.
+    pub fn attached(&self) -> Vec<String> {
+        let Some(ids) = self.usb else { return Vec::new() };
+        probe_rs::probe::list::Lister::new()
+            .list_all()
+            .into_iter()
+            .filter(|probe| (probe.vendor_id, probe.product_id) == ids)
+            .map(|probe| match &probe.serial_number {
+                Some(serial) => format!("{:04x}:{:04x}:{serial}", probe.vendor_id, probe.product_id),
+                None => format!("{:04x}:{:04x}", probe.vendor_id, probe.product_id),
+            })
+            .collect()
+    }
+
+    /// Executed instructions in `ticks` of the emulated board's clock; exact, because an instruction
+    /// lasts at least two ticks.
+    pub fn instructions(&self, ticks: u32) -> u64 {
+        let clock = u64::from(self.clock_hz) * u64::from(super::emulator::INSTRUCTION_NS);
+        (u64::from(ticks) * 1_000_000_000 + clock / 2) / clock
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_lie_in_flash_and_code_ends_before_the_model() {
+        for board in BOARDS {
+            assert!(board.flash.start <= board.model.start && board.model.end <= board.flash.end, "{}", board.name);
+            assert!(board.model.start.is_multiple_of(format::ALIGNMENT as u32), "{}", board.name);
+            if let Some(machine) = &board.machine {
+                assert!(machine.code.end <= board.model.start, "{}", board.name);
+            }
+        }
+    }
+
+    #[test]
+    fn ticks_off_by_less_than_one_give_the_exact_instructions() {
+        for board in BOARDS.iter().filter(|board| board.machine.is_some()) {
+            for instructions in [0u64, 1, 2, 3, 999, 1_000_003, 3_000_001] {
+                let nanoseconds = instructions * u64::from(super::super::emulator::INSTRUCTION_NS);
+                let floor = (nanoseconds * u64::from(board.clock_hz) / 1_000_000_000) as u32;
+                let exact = (nanoseconds * u64::from(board.clock_hz)).is_multiple_of(1_000_000_000);
+                let readings = if exact { vec![floor] } else { vec![floor, floor + 1] };
+                for ticks in readings {
+                    assert_eq!(board.instructions(ticks), instructions, "{} at {ticks} ticks", board.name);
+                }
+            }
+        }
+    }
+
+    /// The linker puts the model's symbols where the table says that flashing puts the model.
+    #[test]
+    fn the_table_agrees_with_the_boards_memory_x() {
+        for board in BOARDS {
+            let path = format!("{}/../boards/{}/memory.x", env!("CARGO_MANIFEST_DIR"), board.name);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let line = text.lines().find(|line| line.trim_start().starts_with("MODEL")).unwrap();
+            let field = |name: &str| {
+                let behind = line.split(name).nth(1).unwrap().trim_start_matches([' ', '=']);
+                behind.split([',', ' ', '\n']).next().unwrap().to_owned()
+            };
+            let (origin, length) = (field("ORIGIN"), field("LENGTH"));
+            let start = u32::from_str_radix(origin.trim_start_matches("0x"), 16).unwrap();
+            let unit = if length.ends_with('M') { 1 << 20 } else { 1 << 10 };
+            let bytes = length.trim_end_matches(['K', 'M']).parse::<u32>().unwrap() * unit;
+            assert_eq!(start..start + bytes, board.model, "{}", board.name);
+        }
+    }
+
+    #[test]
+    fn an_unknown_board_is_answered_with_the_known_ones() {
+        let error = board("teapot").unwrap_err().to_string();
+        assert!(error.contains("teapot") && error.contains("mps2-an386") && error.contains("microbit"), "{error}");
+    }
+}

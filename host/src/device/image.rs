@@ -1,0 +1,87 @@
+//! A board's firmware: built from `boards/`, and what its ELF file says about it.
+
+use super::board::Board;
+use crate::setup;
+use anyhow::{Context, Result, bail};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags, elf};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// A firmware file and the places in it that the host needs.
+pub struct Firmware {
+    /// The ELF file.
+    pub elf: Vec<u8>,
+    /// Bytes in flash: code, constants and initial values.
+    pub flash_bytes: u32,
+    /// Bytes of RAM that statics take: arena, scratch and buffers.
+    pub static_bytes: u32,
+    /// RAM left to the stack; the core starts at its end.
+    pub stack: Range<u32>,
+    /// The RTT control block.
+    pub rtt_address: u64,
+    /// Start, end and name of each function.
+    functions: Vec<(Range<u32>, String)>,
+}
+
+impl Firmware {
+    /// Builds the firmware of `board`, which takes no time when nothing has changed.
+    pub fn build(board: &Board) -> Result<Self> {
+        let folder = boards_folder()?;
+        let target_folder = folder.join("target");
+        let mut cargo = setup::thumb(board.core.target())?.cargo();
+        let output = cargo
+            .args(["build", "--release", "--quiet", "--target", board.core.target(), "--target-dir"])
+            .arg(&target_folder)
+            // Meant for this machine, where it has been set.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .current_dir(folder.join(board.name))
+            .output()
+            .context("cannot start cargo")?;
+        if !output.status.success() {
+            bail!("the firmware of {} does not build: {}", board.name, String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let path = target_folder.join(board.core.target()).join("release").join(board.name);
+        let elf = std::fs::read(&path).with_context(|| format!("cannot read the firmware {}", path.display()))?;
+        Self::parse(elf).with_context(|| format!("the firmware {} cannot be used", path.display()))
+    }
+
+    /// Reads what the host needs out of an ELF file that `boards/common` is part of.
+    pub fn parse(elf: Vec<u8>) -> Result<Self> {
+        let file = object::File::parse(&*elf).context("it is no ELF file")?;
+        let symbol = |name: &str| {
+            let found = file.symbols().find(|symbol| symbol.name() == Ok(name));
+            found.map(|symbol| symbol.address() as u32).with_context(|| format!("it has no symbol {name}"))
+        };
+        let stack = symbol("__sheap")?..symbol("_stack_start")?;
+        let rtt_address = symbol("_SEGGER_RTT")?.into();
+        let flash_bytes = file.segments().map(|segment| segment.file_range().1 as u32).sum();
+        let is_in_ram = |flags| matches!(flags, SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC | elf::SHF_WRITE) == u64::from(elf::SHF_ALLOC | elf::SHF_WRITE));
+        let static_bytes =
+            file.sections().filter(|section| is_in_ram(section.flags())).map(|section| section.size() as u32).sum();
+        let mut functions: Vec<_> = file
+            .symbols()
+            .filter(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.size() > 0)
+            .filter_map(|symbol| {
+                let start = symbol.address() as u32 & !1;
+                Some((start..start + symbol.size() as u32, symbol.name().ok()?.to_owned()))
+            })
+            .collect();
+        functions.sort_by_key(|(range, _)| range.start);
+        Ok(Self { flash_bytes, static_bytes, stack, rtt_address, functions, elf })
+    }
+
+    /// The function that `address` lies in.
+    pub fn function(&self, address: u32) -> Option<&str> {
+        self.functions.iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| name.as_str())
+    }
+}
+
+/// The folder `boards/` above the current folder, else the one beside the sources of this tool.
+fn boards_folder() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("the current folder cannot be read")?;
+    let beside_sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
+    let candidates = here.ancestors().map(Path::to_path_buf).chain(beside_sources);
+    let found = candidates.map(|folder| folder.join("boards")).find(|folder| folder.join("Cargo.toml").is_file());
+    found.context("there is no folder boards/ with the firmware sources here: run this inside the project")
+}

@@ -1,0 +1,24 @@
+//! Boards, real and emulated: what they are, how they are programmed and how they answer.
+//!
+//! | module | knows |
+//! |---|---|
+//! | [`board`] | the table of boards |
+//! | [`image`] | the firmware of a board: built, sized |
+//! | [`flash`] | programming through probe-rs |
+//! | [`session`] | a running board: inferences, single ops, tensors |
+//! | [`emulator`] | a debug probe for boards that exist only in QEMU |
+//!
+//! Both kinds of board are reached through probe-rs, so what works on one works on the other.
+
+pub mod board;
+mod count;
+pub mod emulator;
+pub mod flash;
+pub mod image;
+mod link;
+pub mod session;
+
+pub use board::{Board, Core, Place, board, boards};
+pub use count::Counts;
+pub use image::Firmware;
+pub use session::{Answer, Hello, Session};

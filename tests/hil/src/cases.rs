@@ -1,0 +1,170 @@
+//! What every board is put through. A case opens its own session, so that none depends on another.
+
+use crate::{subject, twin};
+use anyhow::{Context, Result, bail, ensure};
+use firmware::link::{ErrorCode, Reply};
+use firmware::model::format::PACKING_PORTABLE;
+use host::device::emulator::server::Server;
+use host::device::{Board, Place, Session};
+use host::setup;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::time::{Duration, Instant};
+
+const SEED: u64 = 1;
+
+/// A case: its name and what it does with a board at a place.
+pub type Case = (&'static str, fn(&'static Board, Place) -> Result<()>);
+
+/// Cases for boards of both kinds.
+pub const ANY: &[Case] = &[
+    ("layers-equal-the-twin", layers_equal_the_twin),
+    ("inferences-equal-the-twin", inferences_equal_the_twin),
+    ("a-damaged-model-is-refused", a_damaged_model_is_refused),
+    ("noise-on-the-link-is-answered", noise_on_the_link_is_answered),
+    ("the-stack-has-room", the_stack_has_room),
+];
+
+/// Cases for emulated boards alone.
+pub const EMULATED: &[Case] = &[
+    ("instruction-counts-repeat", instruction_counts_repeat),
+    ("a-killed-emulator-is-an-error", a_killed_emulator_is_an_error),
+    ("two-run-side-by-side", two_run_side_by_side),
+    ("stock-tools-find-the-served-probe", stock_tools_find_the_served_probe),
+];
+
+fn open(board: &'static Board, place: Place) -> Result<Session> {
+    Session::open_at(board, place, &subject::container(board.core.packing(), SEED))
+}
+
+fn layers_equal_the_twin(board: &'static Board, place: Place) -> Result<()> {
+    let mut session = open(board, place)?;
+    let portable = subject::container(PACKING_PORTABLE, SEED);
+    for image in 0..3 {
+        let input = subject::input(image);
+        session.write_input(&input)?;
+        for (op, expected) in (0..).zip(twin::outputs(&portable, &input)?) {
+            session.run(op, 1)?;
+            let seen = session.read(op + 1, expected.len())?;
+            let differs = seen.iter().zip(&expected).position(|(a, b)| a != b);
+            if let Some(index) = differs {
+                bail!("image {image}, op {op}: byte {index} is {}, not {}", seen[index], expected[index]);
+            }
+            ensure!(seen.len() == expected.len(), "image {image}, op {op}: {} bytes", seen.len());
+        }
+    }
+    Ok(())
+}
+
+fn inferences_equal_the_twin(board: &'static Board, place: Place) -> Result<()> {
+    let mut session = open(board, place)?;
+    let portable = subject::container(PACKING_PORTABLE, SEED);
+    for image in 0..20 {
+        let input = subject::input(image);
+        let expected = twin::outputs(&portable, &input)?.pop().context("the model has no op")?;
+        ensure!(session.infer(&input)?.output == expected, "image {image}");
+    }
+    Ok(())
+}
+
+fn a_damaged_model_is_refused(board: &'static Board, place: Place) -> Result<()> {
+    let good = subject::container(board.core.packing(), SEED);
+    let mut damaged = good.clone();
+    damaged[good.len() / 2] ^= 1;
+    let mut session = Session::open_unchecked(board, place, &damaged)?;
+    ensure!(session.hello()?.model_error.is_some(), "the device took a damaged model");
+    ensure!(session.run(0, 1).is_err(), "the device ran a damaged model");
+    session.replace_model(&good)?;
+    let hello = session.hello()?;
+    ensure!(hello.model_error.is_none() && hello.model == "random-cnn", "a good model is refused: {hello:?}");
+    session.infer(&subject::input(0)).map(drop)
+}
+
+fn noise_on_the_link_is_answered(board: &'static Board, place: Place) -> Result<()> {
+    let mut session = open(board, place)?;
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+    for length in [1, 20, 600, 2000] {
+        let mut noise: Vec<u8> = (0..length).map(|_| random.random_range(1..=255)).collect();
+        noise.push(0);
+        let reply = session.send_raw(&noise)?;
+        let wanted = if length >= 512 { ErrorCode::TooLong } else { ErrorCode::Malformed };
+        ensure!(reply.parse()? == Reply::Error(wanted), "{length} bytes: {:?}", reply.parse()?);
+        // A second reply to the noise would be taken for the answer to this.
+        session.hello()?;
+    }
+    ensure!(session.run(3, 2).is_err(), "the device ran an op that the model has not got");
+    session.infer(&subject::input(0)).map(drop)
+}
+
+fn the_stack_has_room(board: &'static Board, place: Place) -> Result<()> {
+    let mut session = open(board, place)?;
+    session.infer(&subject::input(0))?;
+    let (used, room) = (session.stack_bytes()?, session.firmware().stack.len() as u32);
+    ensure!(used > 64, "{used} bytes of stack cannot be true");
+    ensure!(used + 256 <= room, "{used} of {room} bytes of stack are used");
+    Ok(())
+}
+
+fn instruction_counts_repeat(board: &'static Board, place: Place) -> Result<()> {
+    let mut session = open(board, place)?;
+    let input = subject::input(0);
+    let first = session.count(&input)?;
+    for _ in 0..3 {
+        ensure!(session.count(&input)? == first, "{:?} after {first:?}", session.count(&input)?);
+    }
+    let sum: u64 = first.ops.iter().sum();
+    ensure!(first.ops.iter().all(|&count| count > 1000), "{first:?}");
+    ensure!(first.total.abs_diff(sum) < 2000, "the ops' counts do not add up: {first:?}");
+    Ok(())
+}
+
+fn a_killed_emulator_is_an_error(board: &'static Board, place: Place) -> Result<()> {
+    let mut session = open(board, place.clone())?;
+    let process = session.emulator_process_id().context("the emulator has no process id")?;
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        std::process::Command::new("kill").args(["-9", &process.to_string()]).status()
+    });
+    let input = subject::input(0);
+    let start = Instant::now();
+    let error = loop {
+        if let Err(error) = session.infer(&input) {
+            break format!("{error:#}");
+        }
+        ensure!(start.elapsed() < Duration::from_secs(10), "the killed emulator still answers");
+    };
+    ensure!(killer.join().is_ok_and(|status| status.is_ok()), "the emulator could not be killed");
+    ensure!(start.elapsed() < Duration::from_secs(10), "the error took {:?}", start.elapsed());
+    ensure!(error.contains(board.name) && error.contains("ended"), "not clear: {error}");
+    drop(session);
+    open(board, place)?.infer(&input).map(drop)
+}
+
+fn two_run_side_by_side(board: &'static Board, place: Place) -> Result<()> {
+    let input = subject::input(0);
+    let answer = || open(board, place.clone())?.infer(&input);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let threads = [scope.spawn(answer), scope.spawn(answer)];
+        threads.map(|thread| thread.join().unwrap_or_else(|_| bail!("a session panicked"))).into()
+    });
+    let [first, second] = answers.as_slice() else { bail!("two answers were asked for") };
+    match (first, second) {
+        (Ok(first), Ok(second)) => ensure!(first.output == second.output, "the two disagree"),
+        (Err(error), _) | (_, Err(error)) => bail!("{error:#}"),
+    }
+    Ok(())
+}
+
+/// Through the socket of `host probe serve` and probe-rs's own driver for it, as stock tools come.
+fn stock_tools_find_the_served_probe(board: &'static Board, _: Place) -> Result<()> {
+    let machine = board.machine.as_ref().context("the board cannot be emulated")?;
+    let path = std::env::temp_dir().join(format!("hil-{}-{}.sock", board.name, std::process::id()));
+    let (server, qemu) = (Server::bind(&path)?, setup::qemu()?);
+    // Serves until this process ends, and its emulator with it.
+    std::thread::spawn(move || server.serve(&qemu, machine));
+    let place = Place::Attached(format!("20b7:9db1:unix:{}", path.display()));
+    for _ in 0..2 {
+        inferences_equal_the_twin(board, place.clone())?;
+    }
+    std::fs::remove_file(&path).context("the socket is gone")
+}
