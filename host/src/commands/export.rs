@@ -1,0 +1,87 @@
+//! `host export`.
+
+use crate::artifacts::{Artifacts, run_dir};
+use crate::dataset::{self, Images};
+use crate::device::Core;
+use crate::export::{self, Options, pack_for, write};
+use crate::quantize::Method;
+use crate::recipe;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Training images that ranges are taken from unless told otherwise.
+pub const CALIBRATION: usize = 1000;
+
+/// Quantize a trained model to int8 and write the artifacts
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Folder under models/ that holds the recipe
+    #[arg(default_value = "mnist-cnn")]
+    pub model: String,
+    /// Folder with the data set's files; without it they are taken from the cache, or downloaded
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// How the range of an activation is chosen
+    #[arg(long, value_enum, default_value_t = Method::MinMax)]
+    pub ranges: Method,
+    /// Training images to calibrate on
+    #[arg(long, value_name = "N", default_value_t = CALIBRATION)]
+    pub calibration: usize,
+    /// Also write <model>.<core>.thm, packed for this core; may be repeated
+    #[arg(long, value_enum)]
+    pub core: Vec<Core>,
+    /// Print the budget as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> Result<()> {
+    let found = recipe::find(&arguments.model)?;
+    let name = &found.recipe.name;
+    let artifacts = found.artifacts();
+    let source = float_model(&artifacts, found.root())?;
+    let onnx = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let dataset = dataset::load(found.recipe.data.source, arguments.data.as_deref())?;
+    let images = without_validation(&dataset.train, found.recipe.data.validation)?;
+    let options = Options {
+        name: name.clone(),
+        labels: dataset.classes,
+        ranges: arguments.ranges,
+        calibration: arguments.calibration,
+        command: format!("host export {name} --ranges {} --calibration {}", arguments.ranges, arguments.calibration),
+    };
+    let exported = export::export(&onnx, &images, &options).with_context(|| source.display().to_string())?;
+    let packed = arguments.core.iter().map(|core| {
+        let container = pack_for(&exported.container, core.packing())?;
+        // Its name on the command line; no core is hidden there.
+        let core = core.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+        Ok((format!("{name}.{core}.thm"), container))
+    });
+    let paths = write::write(&exported, &artifacts, &packed.collect::<Result<Vec<_>>>()?)?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&exported.budget)?);
+        return Ok(());
+    }
+    println!("exported {name} from {}\n\n{}", source.display(), exported.budget.table());
+    paths.iter().for_each(|path| println!("wrote {}", path.display()));
+    Ok(())
+}
+
+/// What training wrote last, under `root`; without a run, the model that lies beside the recipe.
+fn float_model(artifacts: &Artifacts, root: &Path) -> Result<PathBuf> {
+    let name = &artifacts.name;
+    let trained = Artifacts::new(run_dir(root, name), name).float_onnx();
+    let found = [&trained, &artifacts.float_onnx()].into_iter().find(|path| path.exists()).cloned();
+    found.with_context(|| format!("no {}: run `host train {name}` first", trained.display()))
+}
+
+/// The images that training learns from: `validation` at the end are held back.
+fn without_validation(images: &Images, validation: usize) -> Result<Images> {
+    let Some(count) = images.len().checked_sub(validation) else {
+        bail!("the recipe holds back {validation} images, but the data set has {}", images.len());
+    };
+    Ok(images.first(count))
+}
