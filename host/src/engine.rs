@@ -6,7 +6,7 @@ use crate::device::{self, Board, Session};
 use crate::export::pack_for;
 use crate::runtime::Inference;
 use crate::twin::{self, Twin};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use indicatif::ProgressBar;
 use std::fmt;
 use std::str::FromStr;
@@ -36,7 +36,8 @@ impl FromStr for On {
             "float" => Self::Float,
             "int8" => Self::Int8,
             "qdq" => Self::Qdq,
-            board => Self::Board(device::board(board).context("`--on` takes float, int8, qdq or a board")?),
+            // One sentence: the command line shows no chain of causes.
+            name => Self::Board(device::board(name).map_err(|error| anyhow!("{error}; or float, int8, qdq"))?),
         })
     }
 }
