@@ -154,33 +154,9 @@ fn real(container: &[u8], integers: &[Vec<i32>]) -> Result<Logits> {
     Ok(integers.iter().map(|row| row.iter().map(|&v| f64::from(v) * scale).collect()).collect())
 }
 
-/// Index of the largest value; the first of equals.
-pub fn first_max<T: PartialOrd>(row: &[T]) -> usize {
-    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
-}
-
-/// `exp(xᵢ − max) / Σⱼ exp(xⱼ − max)`.
-pub fn softmax(row: &[f64]) -> Vec<f64> {
-    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exps: Vec<f64> = row.iter().map(|v| (v - max).exp()).collect();
-    let sum: f64 = exps.iter().sum();
-    exps.iter().map(|e| e / sum).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_of_equal_logits_wins() {
-        assert_eq!(first_max(&[1.0, 3.0, 3.0, 2.0]), 1);
-    }
-
-    #[test]
-    fn softmax_survives_large_logits() {
-        let p = softmax(&[1000.0, 1000.0, 0.0]);
-        assert!((p[0] - 0.5).abs() < 1e-12 && p[2] == 0.0);
-    }
 
     #[test]
     fn an_unknown_place_lists_the_choices() {

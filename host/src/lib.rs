@@ -9,7 +9,7 @@
 //! export · verify                                       float model → int8 artifacts; the five ways to run them, compared
 //! train · quantize                                      the loop; ranges and rounding
 //! dataset · device · runtime · recipe · twin            data; boards; ONNX Runtime; recipe.toml; the firmware on this machine
-//! graph · setup · firmware                              ONNX graphs and gradients; provisioning; what runs on the board
+//! graph · setup · scores · firmware                     ONNX graphs and gradients; provisioning; logits judged; what runs on the board
 //! ```
 
 pub mod artifacts;
@@ -23,6 +23,7 @@ pub mod picture;
 pub mod quantize;
 pub mod recipe;
 pub mod runtime;
+pub mod scores;
 pub mod setup;
 pub mod train;
 pub mod twin;

@@ -3,10 +3,11 @@
 use crate::artifacts::{Artifacts, run_dir};
 use crate::dataset::{self, Images};
 use crate::device::{Board, Session, board};
-use crate::engine::{self, first_max};
+use crate::engine;
 use crate::export::{self, pack_for};
 use crate::quantize::Method;
 use crate::runtime::Device;
+use crate::scores::first_max;
 use crate::train;
 use crate::twin;
 use crate::{commands, picture, recipe};

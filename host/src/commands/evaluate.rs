@@ -4,6 +4,7 @@ use crate::commands::{print_json, progress_bar};
 use crate::dataset;
 use crate::engine::{self, On};
 use crate::recipe;
+use crate::scores::{cross_entropy, first_max};
 use anyhow::Result;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -52,8 +53,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     progress.finish_and_clear();
 
     let labelled = || logits.iter().zip(&test.labels).map(|(row, &label)| (row, usize::from(label)));
-    let correct = labelled().filter(|(row, label)| engine::first_max(row) == *label).count();
-    let loss: f64 = labelled().map(|(row, label)| -engine::softmax(row)[label].max(f64::MIN_POSITIVE).ln()).sum();
+    let correct = labelled().filter(|(row, label)| first_max(row) == *label).count();
+    let loss: f64 = labelled().map(|(row, label)| cross_entropy(row, label)).sum();
     let n = test.len();
     let report = Report {
         model: found.recipe.name,

@@ -1,6 +1,7 @@
 //! `host export`.
 
 use crate::artifacts::{Artifacts, run_dir};
+use crate::commands::print_json;
 use crate::dataset::{self, Images};
 use crate::device::Core;
 use crate::export::{self, Options, pack_for, write};
@@ -62,8 +63,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     });
     let paths = write::write(&exported, &artifacts, &packed.collect::<Result<Vec<_>>>()?)?;
     if arguments.json {
-        println!("{}", serde_json::to_string(&exported.budget)?);
-        return Ok(());
+        return print_json(&exported.budget);
     }
     println!("exported {name} from {}\n\n{}", source.display(), exported.budget.table());
     paths.iter().for_each(|path| println!("wrote {}", path.display()));

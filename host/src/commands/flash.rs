@@ -1,10 +1,10 @@
 //! `host flash`.
 
 use super::probe::default_socket;
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, read};
 use crate::device::{Board, Place, Session, board};
 use crate::export::pack_for;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::path::Path;
 
 /// Replace the model on a board, and nothing else
@@ -42,7 +42,7 @@ fn container(model: &str) -> Result<Vec<u8>> {
         path if path.is_file() => path.to_path_buf(),
         _ => Artifacts::new(Path::new("models").join(model), model).container(),
     };
-    std::fs::read(&path).with_context(|| format!("cannot read the model {}; `host export` writes it", path.display()))
+    read(&path)
 }
 
 fn find_probe(board: &Board) -> Result<String> {

@@ -5,6 +5,7 @@ use crate::dataset::Images;
 use crate::engine::{self, On};
 use crate::picture;
 use crate::recipe;
+use crate::scores::{first_max, softmax};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -57,9 +58,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
 
     let classes = source.classes();
     let answers = arguments.inputs.into_iter().zip(logits).map(|(input, logits)| {
-        let class = engine::first_max(&logits);
+        let class = first_max(&logits);
         let label = classes.get(class).context("the model has more outputs than its data has classes")?.clone();
-        Ok(Answer { input, class, label, probability: engine::softmax(&logits)[class], logits })
+        Ok(Answer { input, class, label, probability: softmax(&logits)[class], logits })
     });
     let report =
         Report { model: found.recipe.name, on: arguments.on.to_string(), answers: answers.collect::<Result<_>>()? };

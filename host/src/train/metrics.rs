@@ -2,6 +2,7 @@
 
 use crate::dataset::Images;
 use crate::runtime::Inference;
+use crate::scores::{cross_entropy, first_max};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -53,38 +54,12 @@ pub fn judge(model: &mut Inference, images: &Images, range: Range<usize>) -> Res
         for (row, label) in logits.chunks_exact(classes).zip(&images.labels[start..end]) {
             let label = usize::from(*label);
             ensure!(label < classes, "a label is {label}, there are {classes} classes");
-            loss += cross_entropy(row, label);
-            correct += usize::from(first_maximum(row) == label);
+            let row: Vec<f64> = row.iter().map(|&logit| f64::from(logit)).collect();
+            loss += cross_entropy(&row, label);
+            correct += usize::from(first_max(&row) == label);
         }
         start = end;
     }
     let count = n.max(1) as f64;
     Ok(Score { n, loss: loss / count, accuracy: correct as f64 / count })
-}
-
-/// `ln Σ exp z − z[label]`, in f64 and shifted by the maximum.
-fn cross_entropy(logits: &[f32], label: usize) -> f64 {
-    let maximum = f64::from(logits[first_maximum(logits)]);
-    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - maximum).exp()).sum();
-    sum.ln() + maximum - f64::from(logits[label])
-}
-
-fn first_maximum(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    best
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cross_entropy_of_equal_logits_is_the_logarithm_of_their_number() {
-        assert!((cross_entropy(&[1000.0; 8], 3) - 8f64.ln()).abs() < 1e-12);
-    }
 }

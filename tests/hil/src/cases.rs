@@ -1,12 +1,13 @@
 //! What every board is put through. A case opens its own session, so that none depends on another.
 
-use crate::{subject, twin};
+use crate::subject;
 use anyhow::{Context, Result, bail, ensure};
 use firmware::link::{ErrorCode, Reply};
 use firmware::model::format::PACKING_PORTABLE;
 use host::device::emulator::server::Server;
 use host::device::{Board, Place, Session};
 use host::setup;
+use host::twin::Twin;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::time::{Duration, Instant};
@@ -37,13 +38,18 @@ fn open(board: &'static Board, place: Place) -> Result<Session> {
     Session::open_at(board, place, &subject::container(board.core.packing(), SEED))
 }
 
+/// What the twin's ops write, byte for byte: the subject's tensors behind the input, in the order of its ops.
+fn outputs(container: &[u8], input: &[i8]) -> Result<Vec<Vec<u8>>> {
+    Ok(Twin::new(container)?.trace(input)?.split_off(1))
+}
+
 fn layers_equal_the_twin(board: &'static Board, place: Place) -> Result<()> {
     let mut session = open(board, place)?;
     let portable = subject::container(PACKING_PORTABLE, SEED);
     for image in 0..3 {
         let input = subject::input(image);
         session.write_input(&input)?;
-        for (op, expected) in (0..).zip(twin::outputs(&portable, &input)?) {
+        for (op, expected) in (0..).zip(outputs(&portable, &input)?) {
             session.run(op, 1)?;
             let seen = session.read(op + 1, expected.len())?;
             let differs = seen.iter().zip(&expected).position(|(a, b)| a != b);
@@ -61,7 +67,7 @@ fn inferences_equal_the_twin(board: &'static Board, place: Place) -> Result<()> 
     let portable = subject::container(PACKING_PORTABLE, SEED);
     for image in 0..20 {
         let input = subject::input(image);
-        let expected = twin::outputs(&portable, &input)?.pop().context("the model has no op")?;
+        let expected = outputs(&portable, &input)?.pop().context("the model has no op")?;
         ensure!(session.infer(&input)?.output == expected, "image {image}");
     }
     Ok(())

@@ -3,11 +3,9 @@
 //! | module | is |
 //! |---|---|
 //! | [`subject`] | a small model with random weights, in the shape of the digit CNN |
-//! | [`twin`] | what the firmware crate computes on this machine |
 //! | [`cases`] | what every board is put through |
 //!
 //! `tests/hil.rs` makes a trial of each board and case.
 
 pub mod cases;
 pub mod subject;
-pub mod twin;
