@@ -1,5 +1,6 @@
 //! Runs training steps on demand, for `step_vs_pytorch.py`: reads a number of steps a line, runs that many on fixed data,
-//! answers with the seconds that they took. Its first line of output says how many nodes the step has.
+//! answers with the seconds that they took. Its first line of output says how many nodes the step has. `THREADS`: how many of
+//! ONNX Runtime's threads a node may use; unset, one a core.
 
 use host::graph::{Activation, Layer, Network, Padding};
 use host::recipe::{Loss, Optimizer, Schedule, Training};
@@ -9,8 +10,13 @@ use std::io::{BufRead, Write};
 use std::time::Instant;
 
 fn main() -> anyhow::Result<()> {
-    let conv =
-        |filters| Layer::Conv2d { filters, kernel: 3, stride: 1, padding: Padding::Same, activation: Activation::Relu };
+    let conv = |filters| Layer::Conv2d {
+        filters,
+        kernel: 3,
+        stride: 1,
+        padding: Padding::Valid,
+        activation: Activation::Relu,
+    };
     let layers = [
         conv(32),
         Layer::MaxPool2d { size: 2 },
@@ -31,7 +37,8 @@ fn main() -> anyhow::Result<()> {
     };
     let network = Network::new(&layers, [1, 28, 28])?;
     let step = Step::new(&network, &training)?;
-    let mut stepper = Stepper::new(&step, Device::Cpu)?;
+    let threads = std::env::var("THREADS").ok().map_or(Ok(0), |threads| threads.parse())?;
+    let mut stepper = Stepper::new(&step, Device::Cpu, threads)?;
     stepper.set_state(&initial_state(&step, &initial(&network, training.seed)))?;
     // Noise inside a black border: what counts for time is where the zeros and ties are.
     let inside = |position: usize| (4..24).contains(&(position / 28)) && (4..24).contains(&(position % 28));

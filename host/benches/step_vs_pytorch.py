@@ -2,7 +2,7 @@
 
     pip install torch numpy && python host/benches/step_vs_pytorch.py [--rounds 15] [--steps 20] [--threads 2]
 
-Method: the same net (conv 3x3x32 ReLU, pool, conv 3x3x64 ReLU, pool, dense 128 ReLU, dense 10, padding 'same'), batch 128,
+Method: the same net (conv 3x3x32 ReLU, pool, conv 3x3x64 ReLU, pool, dense 128 ReLU, dense 10), batch 128,
 Adam, softmax cross-entropy, float32, data that stay the same and are in memory; loss read after every step on both sides.
 `benches/step.rs` runs Thimble's steps in a process of its own. Rounds alternate: some steps of Thimble, as many of PyTorch's
 default form, as many of PyTorch's fastest form (channels_last, fused Adam), so that a drift of the machine's speed meets
@@ -32,10 +32,10 @@ torch.set_num_threads(arguments.threads)
 load = os.getloadavg()[0]
 
 root = Path(__file__).resolve().parents[2]
-# The development profile: the work is ONNX Runtime's, which is the same in every profile.
-command = ["cargo", "bench", "--quiet", "--profile", "dev", "--package", "host", "--bench", "step"]
+command = ["cargo", "bench", "--quiet", "--package", "host", "--bench", "step"]
+environment = {**os.environ, "THREADS": str(arguments.threads)}
 subprocess.run([*command, "--no-run"], cwd=root, check=True)
-thimble = subprocess.Popen(command, cwd=root, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+thimble = subprocess.Popen(command, cwd=root, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 nodes = thimble.stdout.readline().strip()
 
 
@@ -46,8 +46,8 @@ def thimble_steps(count):
 
 
 def pytorch(fast):
-    layers = [nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()]
-    layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10)]
+    layers = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU()]
+    layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10)]
     net = nn.Sequential(*layers)
     images = torch.zeros(128, 1, 28, 28)
     images[:, :, 4:24, 4:24] = torch.rand(128, 1, 20, 20)

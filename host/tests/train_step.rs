@@ -132,7 +132,7 @@ fn compare(name: &str, optimizer: Optimizer) {
         ema: Some(0.5),
     };
     let step = Step::new(&network, &training).unwrap();
-    let mut stepper = Stepper::new(&step, Device::Cpu).unwrap();
+    let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
     let start = Vectors::ordered(&network, &vectors.start);
     stepper.set_state(&initial_state(&step, &start)).unwrap();
     let theirs = &vectors.runs[name];

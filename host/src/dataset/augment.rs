@@ -12,13 +12,18 @@ const GRID: usize = 5;
 const ERASED_AREA: (f32, f32) = (0.02, 0.12);
 const ERASED_ASPECT: (f32, f32) = (0.3, 3.3);
 
+/// Smooth way from 0 to 1: its slope is 0 at both ends, so that the field has no creases along the grid's lines.
+fn ease(t: f32) -> f32 {
+    t * t * (3.0 - 2.0 * t)
+}
+
 /// Distorts images of one size.
 #[derive(Clone, Debug)]
 pub struct Augmenter {
     bounds: Augmentation,
     height: usize,
     width: usize,
-    /// Where each row and each column of pixels lies between the field's control points.
+    /// Where each row and each column of pixels lies: the control point before it, and the weight of the one behind.
     rows: Vec<(usize, f32)>,
     columns: Vec<(usize, f32)>,
 }
@@ -29,7 +34,7 @@ impl Augmenter {
             let step = (GRID - 1) as f32 / (extent.max(2) - 1) as f32;
             let place = |i: usize| {
                 let point = ((i as f32 * step) as usize).min(GRID - 2);
-                (point, i as f32 * step - point as f32)
+                (point, ease(i as f32 * step - point as f32))
             };
             (0..extent).map(place).collect()
         };

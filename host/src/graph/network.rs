@@ -3,7 +3,7 @@
 use super::builder::{Graph, Value};
 use super::layer::{Activation, Layer};
 use super::model::Batch;
-use super::ops::Conv2d;
+use super::ops::{Conv2d, Range};
 use anyhow::{Context, Result, bail, ensure};
 
 /// A network whose shapes fit together.
@@ -130,7 +130,7 @@ impl Network {
         parameters: &[Value],
         masks: &[Value],
     ) -> Result<Value> {
-        let mut x = x;
+        let mut x = self.used(graph, x)?;
         let mut stages = self.stages.iter().peekable();
         while let Some(stage) = stages.next() {
             x = match (stage, stages.peek()) {
@@ -153,6 +153,36 @@ impl Network {
         }
         graph.scope("");
         Ok(x)
+    }
+
+    /// The part of `x` [N, C, H, W] that the outputs depend on. Pools leave out rows and columns that fill no window, and what
+    /// only those see need not be computed, from the first layer on: of 28 × 28 pixels the digit net reads 26 × 26.
+    fn used(&self, graph: &mut Graph, x: Value) -> Result<Value> {
+        let [_, height, width] = self.input;
+        let mut sizes = vec![[height, width]];
+        let mut layers = Vec::new();
+        for stage in &self.stages {
+            let [height, width] = sizes[sizes.len() - 1];
+            match stage {
+                Stage::Conv { conv, kernel, .. } if conv.rows == (0, 0) && conv.columns == (0, 0) => {
+                    sizes.push([conv.rows_out(height, *kernel)?, conv.columns_out(width, *kernel)?]);
+                    layers.push((*kernel, conv.stride));
+                }
+                Stage::Pool { size, .. } => {
+                    sizes.push([height / size, width / size]);
+                    layers.push((*size, *size));
+                }
+                Stage::Dropout { .. } => {}
+                _ => break,
+            }
+        }
+        // The last layer's output is used whole; each layer before it, as far as the next one's windows reach.
+        let whole = sizes[sizes.len() - 1];
+        let reach = |used: usize, &(window, stride): &(usize, usize)| (used - 1) * stride + window;
+        let used = whole.map(|size| layers.iter().rev().fold(size, reach));
+        let crop = |axis, end| Range { axis, start: 0, end, step: 1 };
+        let crops = [crop(2, used[0]), crop(3, used[1])];
+        if used == [height, width] { Ok(x) } else { graph.slice(x, &crops) }
     }
 
     /// The float model: input `input` [N, C, H, W], output `logits` [N, K], N symbolic; `weights` row-major, in the order of
@@ -289,19 +319,32 @@ fn convolve_and_pool(graph: &mut Graph, stage: &Stage, size: usize, x: Value, pa
     activate(graph, biased, *activation)
 }
 
-/// Convolution with stride 1 and max-pool in one: a convolution with stride `size` and a kernel of `kernel + size − 1`, which
-/// holds the weights at each of the `size²` offsets (the phases), then the maximum over the phases. More products, but with
-/// one channel there are few, and the CPU is twice as fast without the pool's gradient at full resolution.
+/// Convolution with stride 1 and max-pool in one: the pool's window is a patch of `kernel + size − 1` pixels a side, which meets
+/// the weights at each of the `size²` offsets (the phases); then comes the maximum over the phases. All patches are gathered
+/// once, for the forward pass and for the weight gradient, and all is one product each. More products, but with one channel
+/// there are few, and the CPU is twice as fast without the pool's gradient at full resolution.
 fn phases(graph: &mut Graph, conv: Conv2d, kernel: usize, size: usize, x: Value, weights: Value) -> Result<Value> {
-    let filters = graph.shape(weights)[0];
-    let offsets = || (0..size).flat_map(|i| (0..size).map(move |j| (i, j)));
+    let (filters, side) = (graph.shape(weights)[0], kernel + size - 1);
+    let offsets = |side: usize| (0..side).flat_map(move |i| (0..side).map(move |j| (i, j)));
     let shifted = |(i, j)| graph.pad(weights, &[(0, 0), (0, 0), (i, size - 1 - i), (j, size - 1 - j)]);
-    let shifted = offsets().map(shifted).collect::<Result<Vec<_>>>()?;
-    let stacked = graph.concat(&shifted, 0)?;
-    debug_assert_eq!(graph.shape(stacked), [size * size * filters, 1, kernel + size - 1, kernel + size - 1]);
-    let y = graph.conv2d(x, stacked, None, Conv2d { stride: size, ..conv })?;
-    let [batch, _, rows, columns] = graph.dimensions(y, "a convolution's output")?;
-    let y = graph.reshape(y, &[batch, size * size, filters * rows * columns])?;
+    let shifted = offsets(size).map(shifted).collect::<Result<Vec<_>>>()?;
+    let stacked = graph.concat(&shifted, 1)?;
+    let stacked = graph.reshape(stacked, &[filters * size * size, side * side])?;
+
+    let x = graph.pad(x, &[(0, 0), (0, 0), conv.rows, conv.columns])?;
+    let [batch, _, height, width] = graph.dimensions(x, "a convolution's input")?;
+    let (rows, columns) = ((height - side) / size + 1, (width - side) / size + 1);
+    let seen = |(i, j)| {
+        let range = |axis, start, count| Range { axis, start, end: start + (count - 1) * size + 1, step: size };
+        let part = graph.slice(x, &[range(2, i, rows), range(3, j, columns)])?;
+        graph.reshape(part, &[1, batch * rows * columns])
+    };
+    let patches = offsets(side).map(seen).collect::<Result<Vec<_>>>()?;
+    let patches = graph.concat(&patches, 0)?;
+
+    let y = graph.matmul(stacked, patches)?;
+    let y = graph.reshape(y, &[filters, size * size, batch * rows * columns])?;
     let maximum = graph.reduce_max(y, &[1], true)?;
-    graph.reshape(maximum, &[batch, filters, rows, columns])
+    let maximum = graph.reshape(maximum, &[filters, batch, rows, columns])?;
+    graph.transpose(maximum, &[1, 0, 2, 3])
 }

@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
             recipe.data.validation
         );
         let step = Step::new(&network, &recipe.training)?;
-        let mut stepper = Stepper::new(&step, options.device)?;
+        let mut stepper = Stepper::new(&step, options.device, 0)?;
         std::fs::create_dir_all(options.directory)
             .with_context(|| format!("cannot make the folder {}", options.directory.display()))?;
         let checkpoint = options.directory.join("checkpoint");

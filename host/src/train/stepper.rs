@@ -35,9 +35,9 @@ pub struct Stepper {
 }
 
 impl Stepper {
-    /// Loads `step` on `device`; the state is undefined until [`set_state`](Self::set_state).
-    pub fn new(step: &Step, device: Device) -> Result<Self> {
-        let (session, provider) = runtime::session(&step.model, device, 0)?;
+    /// Loads `step` on `device`; the state is undefined until [`set_state`](Self::set_state). `threads`: 0 for one a core.
+    pub fn new(step: &Step, device: Device, threads: usize) -> Result<Self> {
+        let (session, provider) = runtime::session(&step.model, device, threads)?;
         let memory = Memory::of(&session, provider)?;
         let copy = || step.state.iter().map(|tensor| memory.tensor(&tensor.shape)).collect::<Result<Vec<_>>>();
         let mut state = [copy()?, copy()?];

@@ -19,7 +19,7 @@ pub struct Conv2d {
 
 /// Below so many values a patch, the weight gradient gathers all patches and does one product: with few channels, a product
 /// for each kernel position would have too few columns.
-const GATHERED_PATCH: usize = 32;
+const GATHERED_PATCH: usize = 512;
 
 impl Conv2d {
     /// `padding` worked out for an image of `height` × `width`; of an odd number of zeros, `Same` puts the larger part below

@@ -134,12 +134,12 @@ impl Operator for Slice {
 
     fn operands(&self, _inputs: &[&Type]) -> Vec<Option<Vec<i64>>> {
         let column = |field: fn(&Range) -> usize| Some(self.ranges.iter().map(|range| field(range) as i64).collect());
-        vec![
-            column(|range| range.start),
-            column(|range| range.end),
-            column(|range| range.axis),
-            column(|range| range.step),
-        ]
+        let mut operands = vec![column(|range| range.start), column(|range| range.end), column(|range| range.axis)];
+        // Told the steps, even steps of one, ONNX Runtime copies value by value: four times slower than row by row.
+        if self.ranges.iter().any(|range| range.step != 1) {
+            operands.push(column(|range| range.step));
+        }
+        operands
     }
 
     /// Zeros where nothing was taken.
