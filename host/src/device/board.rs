@@ -10,6 +10,9 @@ use std::ops::Range;
 pub enum Core {
     CortexM0,
     CortexM4,
+    CortexM7,
+    CortexM33,
+    CortexM55,
 }
 
 impl Core {
@@ -17,7 +20,7 @@ impl Core {
     pub fn packing(self) -> u8 {
         match self {
             Core::CortexM0 => format::PACKING_PORTABLE,
-            Core::CortexM4 => format::PACKING_DSP,
+            Core::CortexM4 | Core::CortexM7 | Core::CortexM33 | Core::CortexM55 => format::PACKING_DSP,
         }
     }
 
@@ -25,7 +28,8 @@ impl Core {
     pub fn target(self) -> &'static str {
         match self {
             Core::CortexM0 => "thumbv6m-none-eabi",
-            Core::CortexM4 => "thumbv7em-none-eabihf",
+            Core::CortexM4 | Core::CortexM7 => "thumbv7em-none-eabihf",
+            Core::CortexM33 | Core::CortexM55 => "thumbv8m.main-none-eabihf",
         }
     }
 
@@ -34,6 +38,9 @@ impl Core {
         match self {
             Core::CortexM0 => "Cortex-M0",
             Core::CortexM4 => "Cortex-M4",
+            Core::CortexM7 => "Cortex-M7",
+            Core::CortexM33 => "Cortex-M33",
+            Core::CortexM55 => "Cortex-M55",
         }
     }
 }
