@@ -1,6 +1,6 @@
 //! Runs a model: which op reads and writes which part of the arena.
 
-use crate::kernels::optimized;
+use crate::kernels::{optimized, reference};
 use crate::model::{Element, Error, Model, Parameters, Tensor};
 use crate::words;
 use zerocopy::IntoBytes;
@@ -68,6 +68,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
                 (op.variant.conv2d)(&conv, input, words::as_i8_mut(output), scratch);
             }
             (Parameters::MaxPool2d(pool), _) => optimized::max_pool2d(&pool, input, words::as_i8_mut(output)),
+            (Parameters::Lookup(lookup), _) => reference::lookup(&lookup, input, words::as_i8_mut(output)),
             (Parameters::Dense(dense), Element::I8) => {
                 (op.variant.dense)(&dense, input, words::as_i8_mut(output), scratch);
             }

@@ -1,19 +1,19 @@
-//! The places where a model can run, behind one verb: images in, logits out.
+//! The places where a model can run, behind one verb: images in, outputs out.
 
 use crate::artifacts::{Artifacts, read};
 use crate::dataset::Images;
 use crate::device::{self, Board, Session};
 use crate::export::pack_for;
+use crate::inference::{self, Rows};
+use crate::quantize::Affine;
 use crate::runtime::Inference;
-use crate::twin::{self, Twin};
-use anyhow::{Context, Result, anyhow, ensure};
+use crate::twin::{self, Twin, integers};
+use anyhow::{Result, anyhow, ensure};
 use indicatif::ProgressBar;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Mutex;
-
-/// Images that the float model takes at once.
-const FLOAT_BATCH: usize = 256;
 
 /// What `--on` names.
 #[derive(Clone, Copy, Debug)]
@@ -53,18 +53,19 @@ impl fmt::Display for On {
     }
 }
 
-/// One row of logits an image, as real numbers.
-pub type Logits = Vec<Vec<f64>>;
-
-/// Runs every image on `on` and returns its logits. On a board, every logit is also compared with the
+/// Runs every image on `on` and returns its outputs. On a board, every one is also compared with the
 /// twin's.
 ///
 /// # Errors
 /// Missing artifacts, a board that does not answer, or a board that differs from the twin.
-pub fn logits(on: On, artifacts: &Artifacts, images: &Images, progress: &ProgressBar) -> Result<Logits> {
+pub fn outputs(on: On, artifacts: &Artifacts, images: &Images, progress: &ProgressBar) -> Result<Rows> {
+    let onnx = |path: &Path| -> Result<Rows> {
+        let mut model = Inference::from_bytes(&read(path)?)?;
+        inference::rows(&mut model, images, 0..images.len(), |count| progress.inc(count as u64))
+    };
     match on {
-        On::Float => onnx_logits(&read(&artifacts.float_onnx())?, images, progress),
-        On::Qdq => onnx_logits(&read(&artifacts.int8_onnx())?, images, progress),
+        On::Float => onnx(&artifacts.float_onnx()),
+        On::Qdq => onnx(&artifacts.int8_onnx()),
         On::Int8 => {
             let container = read(&artifacts.container())?;
             let integers = twin::evaluate(&container, images)?;
@@ -73,38 +74,22 @@ pub fn logits(on: On, artifacts: &Artifacts, images: &Images, progress: &Progres
         }
         On::Board(board) => {
             let container = read(&artifacts.container())?;
-            let integers = board_logits(board, &container, images, progress)?;
+            let integers = board_outputs(board, &container, images, progress)?;
             compare(board, &twin::evaluate(&container, images)?, &integers)?;
             real(&container, &integers)
         }
     }
 }
 
-/// Batches through ONNX Runtime; pixels become `pixel / 255`, NCHW.
-fn onnx_logits(model: &[u8], images: &Images, progress: &ProgressBar) -> Result<Logits> {
-    let mut inference = Inference::from_bytes(model)?;
-    let mut rows = Vec::with_capacity(images.len());
-    for start in (0..images.len()).step_by(FLOAT_BATCH) {
-        let count = FLOAT_BATCH.min(images.len() - start);
-        let input = images.nchw(start..start + count);
-        let shape = [count, images.channels, images.height, images.width];
-        let outputs = inference.run(&[("input", &shape, &input)])?;
-        let (_, shape, values) = outputs.first().context("the model has no output")?;
-        ensure!(shape.first() == Some(&count), "the model answered {shape:?} to a batch of {count}");
-        rows.extend(values.chunks_exact(values.len() / count).map(|row| row.iter().map(|&v| f64::from(v)).collect()));
-        progress.inc(count as u64);
-    }
-    Ok(rows)
-}
-
 /// Every image on the board; an emulated one is started once a core of this machine.
-fn board_logits(
+fn board_outputs(
     board: &'static Board,
     container: &[u8],
     images: &Images,
     progress: &ProgressBar,
 ) -> Result<Vec<Vec<i32>>> {
     let packed = pack_for(container, board.core.packing())?;
+    let element = Twin::new(container)?.model().output().element;
     let workers = if board.is_emulated() { rayon::current_num_threads().min(images.len().div_ceil(64)) } else { 1 };
     let share = images.len().div_ceil(workers.max(1)).max(1);
     let rows = Mutex::new(vec![Vec::new(); images.len()]);
@@ -116,7 +101,7 @@ fn board_logits(
                 scope.spawn(move || -> Result<()> {
                     let mut session = Session::open(board, packed)?;
                     for index in start..images.len().min(start + share) {
-                        let row = words(&session.infer(&images.int8(index))?.output);
+                        let row = integers(&session.infer(&images.int8(index))?.output, element);
                         rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[index] = row;
                         progress.inc(1);
                     }
@@ -143,15 +128,12 @@ fn compare(board: &Board, twin: &[Vec<i32>], device: &[Vec<i32>]) -> Result<()> 
     Ok(())
 }
 
-/// An `i32` output tensor as the link carries it.
-pub fn words(bytes: &[u8]) -> Vec<i32> {
-    bytes.as_chunks().0.iter().map(|&word| i32::from_le_bytes(word)).collect()
-}
-
-/// Integer logits times the container's scale.
-fn real(container: &[u8], integers: &[Vec<i32>]) -> Result<Logits> {
-    let scale = f64::from(Twin::new(container)?.model().output().scale);
-    Ok(integers.iter().map(|row| row.iter().map(|&v| f64::from(v) * scale).collect()).collect())
+/// Integer outputs as the real numbers that they stand for.
+fn real(container: &[u8], integers: &[Vec<i32>]) -> Result<Rows> {
+    let output = Twin::new(container)?.model().output();
+    let affine = Affine { scale: output.scale, zero_point: output.zero_point };
+    let real = |row: &Vec<i32>| row.iter().map(|&value| affine.dequantize(value).into()).collect();
+    Ok(integers.iter().map(real).collect())
 }
 
 #[cfg(test)]

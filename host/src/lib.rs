@@ -7,9 +7,9 @@
 //! commands                                              what a user types
 //! engine · picture                                      one verb for every place that runs a model; a user's picture as input
 //! export · verify                                       float model → int8 artifacts; the five ways to run them, compared
-//! train · quantize                                      the loop; ranges and rounding
+//! train · quantize · inference · scores                 the loop; ranges and rounding; images through ONNX Runtime; outputs judged
 //! dataset · device · runtime · recipe · twin            data; boards; ONNX Runtime; recipe.toml; the firmware on this machine
-//! graph · setup · scores · firmware                     ONNX graphs and gradients; provisioning; logits judged; what runs on the board
+//! graph · setup · firmware                              ONNX graphs and gradients; provisioning; what runs on the board
 //! ```
 
 pub mod artifacts;
@@ -19,6 +19,7 @@ pub mod device;
 pub mod engine;
 pub mod export;
 pub mod graph;
+pub mod inference;
 pub mod picture;
 pub mod quantize;
 pub mod recipe;

@@ -95,6 +95,29 @@ pub fn side_by_side(pictures: &[&[u8]], width: usize, captions: Vec<String>) -> 
     }
 }
 
+/// Real values of 0…1 as pixels.
+pub fn from_unit(values: &[f64]) -> Vec<u8> {
+    // The cast saturates.
+    values.iter().map(|value| (255.0 * value).round() as u8).collect()
+}
+
+/// Writes a PNG: a row for each of `rows`, whose pictures of `height` × `width` pixels stand side by side.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_grid(path: &Path, rows: &[[Vec<u8>; 2]], height: usize, width: usize) -> Result<()> {
+    let mut grid = GrayImage::new(2 * width as u32, (rows.len() * height) as u32);
+    for (row, pictures) in rows.iter().enumerate() {
+        for (column, pixels) in pictures.iter().enumerate() {
+            for (index, &pixel) in pixels.iter().enumerate() {
+                let (x, y) = (column * width + index % width, row * height + index / width);
+                grid.put_pixel(x as u32, y as u32, image::Luma([pixel]));
+            }
+        }
+    }
+    grid.save_with_format(path, image::ImageFormat::Png).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Lines of `width` characters.
 fn lines(pixels: &[u8], width: usize) -> impl Iterator<Item = String> {
     const RAMP: &[u8] = b" .:-=+*#%@";
@@ -157,6 +180,15 @@ mod tests {
         let digit = center_digit(&line, 28, 28).unwrap();
         let rows = (0..28).filter(|row| digit[row * 28..][..28].iter().any(|&p| p > 20)).count();
         assert!((1..=2).contains(&rows), "{rows} rows");
+    }
+
+    #[test]
+    fn a_grid_has_a_row_for_each_pair() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("grid.png");
+        save_grid(&path, &[[vec![1, 2], vec![3, 4]], [vec![5, 6], from_unit(&[0.0, 1.2])]], 1, 2).unwrap();
+        let read = image::open(&path).unwrap().into_luma8();
+        assert_eq!((read.dimensions(), read.into_raw()), ((4, 2), vec![1, 2, 3, 4, 5, 6, 0, 255]));
     }
 
     #[test]

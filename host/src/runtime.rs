@@ -86,7 +86,9 @@ fn library(device: Device) -> Result<PathBuf> {
 /// If ONNX Runtime refuses the model, or if `device` is [`Device::Cuda`] and some of its nodes would run on the CPU.
 pub fn session(model: &[u8], device: Device, threads: usize) -> Result<(Session, Provider)> {
     let environment = environment_for(device)?;
-    if device != Device::Cpu {
+    // Without a driver there is nothing to try, nor to report.
+    let driver = Path::new(NVIDIA_DRIVER).exists();
+    if device == Device::Cuda || (device == Device::Auto && driver) {
         match cuda(&environment, model) {
             Ok(session) => return Ok((session, Provider::Cuda)),
             Err(error) if device == Device::Cuda => {
@@ -95,7 +97,7 @@ pub fn session(model: &[u8], device: Device, threads: usize) -> Result<(Session,
                      `host setup --gpu`, or use --device cpu",
                 ));
             }
-            Err(_) => {}
+            Err(error) => eprintln!("no CUDA: {error:#}"),
         }
     }
     let mut builder = plain(&environment)?.with_intra_threads(threads).map_err(message)?;

@@ -1,4 +1,74 @@
-//! What a row of logits says.
+//! What a row of outputs says, and how well a set of them does.
+
+use crate::dataset::Images;
+use crate::recipe::Target;
+use serde::{Deserialize, Serialize};
+
+/// How well a model did on a set of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Number of samples.
+    pub n: usize,
+    /// Samples classified rightly; of a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correct: Option<usize>,
+    /// Share of right answers, 0…1; of a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Mean squared error over all values; of an autoencoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mse: Option<f64>,
+    /// Mean loss, nats: softmax cross-entropy a sample, or binary cross-entropy a value.
+    pub loss: f64,
+}
+
+impl Score {
+    /// From sums over `n` samples: of their losses, and of right answers or of mean squared errors.
+    pub fn of(target: Target, n: usize, loss: f64, measure: f64) -> Self {
+        let mean = |sum: f64| sum / n.max(1) as f64;
+        let (loss, classifies) = (mean(loss), target == Target::Class);
+        let (correct, accuracy) = (classifies.then_some(measure as usize), classifies.then_some(mean(measure)));
+        Score { n, correct, accuracy, mse: (!classifies).then_some(mean(measure)), loss }
+    }
+
+    /// Judges the outputs for the images from `first` on.
+    pub fn judge(target: Target, rows: &[Vec<f64>], images: &Images, first: usize) -> Self {
+        let (mut loss, mut measure) = (0.0, 0.0);
+        for (index, row) in (first..).zip(rows) {
+            match target {
+                Target::Class => {
+                    let label = usize::from(images.labels[index]);
+                    loss += cross_entropy(row, label);
+                    measure += f64::from(u8::from(first_max(row) == label));
+                }
+                Target::Input => {
+                    let pixels = images.nchw(index..index + 1);
+                    loss += mean(row, &pixels, binary_cross_entropy);
+                    measure += mean(row, &pixels, |output, pixel| (output - pixel).powi(2));
+                }
+            }
+        }
+        Self::of(target, rows.len(), loss, measure)
+    }
+}
+
+impl std::fmt::Display for Score {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "loss {:.4}", self.loss)?;
+        self.accuracy.map_or(Ok(()), |accuracy| write!(f, ", accuracy {:.2} %", 100.0 * accuracy))?;
+        self.mse.map_or(Ok(()), |mse| write!(f, ", mean squared error {mse:.5}"))
+    }
+}
+
+fn mean(row: &[f64], pixels: &[f32], of: fn(f64, f64) -> f64) -> f64 {
+    row.iter().zip(pixels).map(|(&output, &pixel)| of(output, pixel.into())).sum::<f64>() / row.len() as f64
+}
+
+/// `−t ln p − (1 − t) ln(1 − p)`, nats, with p kept 10⁻⁷ away from 0 and 1, as Keras does.
+fn binary_cross_entropy(output: f64, target: f64) -> f64 {
+    let p = output.clamp(1e-7, 1.0 - 1e-7);
+    -target * p.ln() - (1.0 - target) * (1.0 - p).ln()
+}
 
 /// Index of the largest value; the first of equals.
 pub fn first_max<T: PartialOrd>(row: &[T]) -> usize {
@@ -23,6 +93,14 @@ pub fn cross_entropy(row: &[f64], label: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_autoencoder_is_judged_by_its_values() {
+        let images = Images { height: 1, width: 2, channels: 1, pixels: vec![0, 255], labels: vec![7] };
+        let score = Score::judge(Target::Input, &[vec![0.5, 1.0]], &images, 0);
+        assert_eq!((score.n, score.accuracy, score.mse), (1, None, Some(0.125)));
+        assert!((score.loss - 2f64.ln() / 2.0).abs() < 1e-6, "{score}");
+    }
 
     #[test]
     fn the_first_of_equal_logits_wins() {

@@ -107,10 +107,15 @@ impl Twin {
         let output = self.model().output();
         // The parser has checked that every tensor lies inside the arena.
         let bytes = &self.arena.as_bytes()[output.offset..output.end()];
-        match output.element {
-            Element::I8 => bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
-            Element::I32 => bytes.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        }
+        integers(bytes, output.element)
+    }
+}
+
+/// The values in a tensor's bytes, as they lie in the arena and come over the link.
+pub fn integers(bytes: &[u8], element: Element) -> Vec<i32> {
+    match element {
+        Element::I8 => bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
+        Element::I32 => bytes.as_chunks().0.iter().map(|&word| i32::from_le_bytes(word)).collect(),
     }
 }
 

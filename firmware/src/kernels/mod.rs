@@ -61,6 +61,13 @@ pub struct MaxPool2d {
     pub window: Window,
 }
 
+/// A function of each value by itself: sigmoid, tanh and whatever else 256 answers can say.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookup<'a> {
+    /// Outputs for the inputs −128 to 127.
+    pub table: &'a [i8; 256],
+}
+
 /// Matrix–vector product: `outputs × inputs` weights, one entry of the stage an output.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense<'a> {

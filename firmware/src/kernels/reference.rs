@@ -1,6 +1,6 @@
 //! The definition of each op: plain loops that read as the formula. Weights lie in the portable packing.
 
-use super::{Conv2d, Dense, MaxPool2d, OutputStage};
+use super::{Conv2d, Dense, Lookup, MaxPool2d, OutputStage};
 
 /// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
 ///
@@ -70,6 +70,14 @@ pub fn max_pool2d(pool: &MaxPool2d, input: &[i8], output: &mut [i8]) {
                 output[(y * pool.output.width + x) * channels + channel] = best;
             }
         }
+    }
+}
+
+/// `y[i] = table[x[i] + 128]`; there is no faster form.
+pub fn lookup(lookup: &Lookup<'_>, input: &[i8], output: &mut [i8]) {
+    for (output, input) in output.iter_mut().zip(input) {
+        // Flipping the top bit adds 128 to what an i8 holds.
+        *output = lookup.table[usize::from(*input as u8 ^ 0x80)];
     }
 }
 

@@ -96,7 +96,7 @@ pub const ELEMENT_I32: u8 = 1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct OpRecord {
-    /// [`OP_CONV2D`], [`OP_MAX_POOL2D`] or [`OP_DENSE`]; says which record `parameters` spans.
+    /// One of `OP_…`; says which record `parameters` spans.
     pub kind: u8,
     /// How the weights are packed, which also names the kernel: [`PACKING_PORTABLE`] or [`PACKING_DSP`].
     pub packing: u8,
@@ -181,12 +181,24 @@ pub struct MaxPool2dRecord {
     pub reserved: [u8; 8],
 }
 
+/// A function of each value by itself, as a table (16 bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct LookupRecord {
+    /// 256 values, `i8`: the outputs for the inputs −128 to 127.
+    pub table: Span,
+    /// Zero.
+    pub reserved: [u8; 8],
+}
+
 /// [`Conv2dRecord`], with ReLU and max-pool fused.
 pub const OP_CONV2D: u8 = 1;
 /// [`MaxPool2dRecord`].
 pub const OP_MAX_POOL2D: u8 = 2;
 /// [`DenseRecord`], with ReLU fused; reads its input flattened in NHWC order.
 pub const OP_DENSE: u8 = 3;
+/// [`LookupRecord`].
+pub const OP_LOOKUP: u8 = 4;
 
 /// Weights as they are: OHWI for a convolution, `[output][input]` for a dense layer. Every core.
 pub const PACKING_PORTABLE: u8 = 0;
@@ -200,3 +212,4 @@ const _: () = assert!(size_of::<OutputStageRecord>() == 24);
 const _: () = assert!(size_of::<Conv2dRecord>() == 56);
 const _: () = assert!(size_of::<DenseRecord>() == 32);
 const _: () = assert!(size_of::<MaxPool2dRecord>() == 16);
+const _: () = assert!(size_of::<LookupRecord>() == 16);

@@ -6,8 +6,8 @@
 
 use super::Tensor;
 use super::format::{
-    ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, Header, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D, OP_DENSE,
-    OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, VERSION,
+    ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, Header, LookupRecord, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D,
+    OP_DENSE, OP_LOOKUP, OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, VERSION,
 };
 use crate::kernels::{Shape, Window, variants};
 use zerocopy::{FromZeros, IntoBytes};
@@ -68,6 +68,11 @@ pub enum Parameters {
         /// From accumulators to outputs.
         output_stage: OutputStageSpec,
     },
+    /// A function of each value by itself.
+    Lookup {
+        /// 256 outputs, for the inputs −128 to 127.
+        table: Vec<i8>,
+    },
 }
 
 /// See [`OutputStageRecord`].
@@ -104,7 +109,7 @@ impl ModelBuilder {
         };
         match &op.parameters {
             Parameters::Conv2d { window, pool, .. } => (variant.conv2d_scratch_bytes)(input.shape, *window, *pool),
-            Parameters::Dense { .. } | Parameters::MaxPool2d { .. } => 0,
+            Parameters::Dense { .. } | Parameters::MaxPool2d { .. } | Parameters::Lookup { .. } => 0,
         }
     }
 
@@ -212,6 +217,10 @@ impl Layout {
                 };
                 (OP_DENSE, record.as_bytes().to_vec())
             }
+            Parameters::Lookup { table } => {
+                let record = LookupRecord { table: self.append(table.as_bytes()), ..Default::default() };
+                (OP_LOOKUP, record.as_bytes().to_vec())
+            }
         }
     }
 
@@ -232,6 +241,7 @@ fn record_bytes(parameters: &Parameters) -> usize {
         Parameters::Conv2d { .. } => size_of::<Conv2dRecord>(),
         Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
         Parameters::Dense { .. } => size_of::<DenseRecord>(),
+        Parameters::Lookup { .. } => size_of::<LookupRecord>(),
     }
 }
 

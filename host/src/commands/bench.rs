@@ -60,8 +60,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     println!("{:<24} {:>10} {:>12} {:>6}", "layer", "MACs", "instructions", "ratio");
     let total = Layer { name: "whole".into(), macs: report.macs, instructions: report.instructions };
     for layer in report.layers.iter().chain([&total]) {
-        let ratio = layer.instructions as f64 / layer.macs.max(1) as f64;
-        println!("{:<24} {:>10} {:>12} {:>6.2}", layer.name, layer.macs, layer.instructions, ratio);
+        let ratio = match layer.macs {
+            0 => "-".to_owned(),
+            macs => format!("{:.2}", layer.instructions as f64 / macs as f64),
+        };
+        println!("{:<24} {:>10} {:>12} {ratio:>6}", layer.name, layer.macs, layer.instructions);
     }
     println!(
         "\nRAM    {} arena + {} scratch + {} stack bytes",

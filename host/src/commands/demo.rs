@@ -3,15 +3,15 @@
 use crate::artifacts::{Artifacts, run_dir};
 use crate::dataset::{self, Images};
 use crate::device::{Board, Session, board};
-use crate::engine;
 use crate::export::{self, pack_for};
 use crate::quantize::Method;
 use crate::runtime::Device;
 use crate::scores::first_max;
 use crate::train;
-use crate::twin;
+use crate::twin::{self, integers};
 use crate::{commands, picture, recipe};
 use anyhow::{Context, Result, ensure};
+use firmware::model::Element;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -84,7 +84,7 @@ fn read_on_board(board: &'static Board, container: &[u8], test: &Images, classes
     let mut ticks = 0;
     for (index, expected) in expected.iter().enumerate() {
         let answer = session.infer(&test.int8(index))?;
-        let logits = engine::words(&answer.output);
+        let logits = integers(&answer.output, Element::I32);
         ensure!(logits == *expected, "{} differs from the twin at digit {index}", board.name);
         answers.push(first_max(&logits));
         ticks = answer.ticks;

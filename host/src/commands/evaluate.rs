@@ -1,15 +1,16 @@
 //! `host evaluate`.
 
 use crate::commands::{print_json, progress_bar};
-use crate::dataset;
+use crate::dataset::{self, Images};
 use crate::engine::{self, On};
-use crate::recipe;
-use crate::scores::{cross_entropy, first_max};
-use anyhow::Result;
+use crate::inference::Rows;
+use crate::recipe::{self, Source, Target};
+use crate::scores::{Score, first_max};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Measure a model's accuracy on its test set: in float, in int8, or on a board
+/// Measure a model on its test set: in float, in int8, or on a board
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Model under models/, or a folder with a recipe
@@ -18,6 +19,9 @@ pub struct Arguments {
     /// float, int8 (the firmware's arithmetic on this machine), qdq (int8 in ONNX Runtime), or a board
     #[arg(long, default_value = "int8")]
     on: On,
+    /// Test set, in place of that of the model's own data
+    #[arg(long, value_enum)]
+    source: Option<Source>,
     /// Folder with the data set's files
     #[arg(long)]
     data: Option<PathBuf>,
@@ -35,50 +39,56 @@ struct Report {
     model: String,
     on: String,
     split: &'static str,
-    n: usize,
-    correct: usize,
-    accuracy: f64,
-    /// Mean cross-entropy, nats.
-    loss: f64,
+    #[serde(flatten)]
+    score: Score,
+    /// With `--on qdq`: samples to which ONNX Runtime gives the same class as the firmware's arithmetic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_class_as_int8: Option<usize>,
 }
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
-    let test = dataset::load(found.recipe.data.source, arguments.data.as_deref())?
-        .test
-        .first(arguments.limit.unwrap_or(usize::MAX));
+    let test = test_set(&arguments, found.recipe.data.source)?;
     let progress = progress_bar(test.len() as u64, "images");
-    let logits = engine::logits(arguments.on, &found.artifacts(), &test, &progress)?;
+    let rows = engine::outputs(arguments.on, &found.artifacts(), &test, &progress)?;
+    let int8 = match arguments.on {
+        On::Qdq => Some(engine::outputs(On::Int8, &found.artifacts(), &test, &progress)?),
+        _ => None,
+    };
     progress.finish_and_clear();
 
-    let labelled = || logits.iter().zip(&test.labels).map(|(row, &label)| (row, usize::from(label)));
-    let correct = labelled().filter(|(row, label)| first_max(row) == *label).count();
-    let loss: f64 = labelled().map(|(row, label)| cross_entropy(row, label)).sum();
-    let n = test.len();
+    let target = found.recipe.data.target;
+    let same = |int8: Rows| int8.iter().zip(&rows).filter(|(a, b)| first_max(a) == first_max(b)).count();
     let report = Report {
         model: found.recipe.name,
         on: arguments.on.to_string(),
         split: "test",
-        n,
-        correct,
-        accuracy: correct as f64 / n.max(1) as f64,
-        loss: loss / n.max(1) as f64,
+        score: Score::judge(target, &rows, &test, 0),
+        same_class_as_int8: int8.filter(|_| target == Target::Class).map(same),
     };
-    if arguments.json {
-        return print_json(&report);
+    if arguments.json { print_json(&report) } else { print(&report, arguments.on) }
+}
+
+/// The samples to measure on.
+fn test_set(arguments: &Arguments, own: Source) -> Result<Images> {
+    let source = arguments.source.unwrap_or(own);
+    let alike = source.image_size() == own.image_size()
+        && source.channels() == own.channels()
+        && source.classes() == own.classes();
+    ensure!(alike, "{} does not fit {}, which learns from {}", source.name(), arguments.model, own.name());
+    let test = dataset::load(source, arguments.data.as_deref())?.test;
+    Ok(test.first(arguments.limit.unwrap_or(usize::MAX)))
+}
+
+fn print(report: &Report, on: On) -> Result<()> {
+    let Report { model, on: place, score, .. } = report;
+    println!("{model} on {place}, {} test images: {score}", score.n);
+    if matches!(on, On::Board(_)) {
+        println!("every output equals the twin's, bit for bit");
     }
-    println!(
-        "{} on {}: {} of {} test images right, {:.2} %, loss {:.4}",
-        report.model,
-        report.on,
-        report.correct,
-        report.n,
-        100.0 * report.accuracy,
-        report.loss
-    );
-    if matches!(arguments.on, On::Board(_)) {
-        println!("every logit equals the twin's, bit for bit");
+    if let Some(same) = report.same_class_as_int8 {
+        println!("{same} of {} classes are those of the firmware's arithmetic", score.n);
     }
     Ok(())
 }

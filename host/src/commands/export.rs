@@ -6,7 +6,7 @@ use crate::dataset::{self, Images};
 use crate::device::Core;
 use crate::export::{self, Options, pack_for, write};
 use crate::quantize::Method;
-use crate::recipe;
+use crate::recipe::{self, Target};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -49,7 +49,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let images = without_validation(&dataset.train, found.recipe.data.validation)?;
     let options = Options {
         name: name.clone(),
-        labels: dataset.classes,
+        labels: if found.recipe.data.target == Target::Class { dataset.classes } else { Vec::new() },
         ranges: arguments.ranges,
         calibration: arguments.calibration,
         command: format!("host export {name} --ranges {} --calibration {}", arguments.ranges, arguments.calibration),

@@ -3,14 +3,15 @@
 use crate::commands::{print_json, progress_bar};
 use crate::dataset::Images;
 use crate::engine::{self, On};
+use crate::inference::Rows;
 use crate::picture;
-use crate::recipe;
-use crate::scores::{first_max, softmax};
+use crate::recipe::{self, Target};
+use crate::scores::{Score, first_max, softmax};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Read the digit in a picture (PNG, JPEG, PGM or PPM, any size), on this machine or on a board
+/// Read the digit in a picture (PNG, JPEG, PGM or PPM, any size), or rebuild the picture, on this machine or on a board
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Model under models/, or a folder with a recipe
@@ -21,25 +22,38 @@ pub struct Arguments {
     /// Pictures
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
+    /// Where an autoencoder's PNG goes: a row a picture, on the left as the net saw it, on the right as it was rebuilt
+    #[arg(long, value_name = "PNG", default_value = "reconstruction.png")]
+    out: PathBuf,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Serialize)]
-struct Report {
+struct Report<A> {
     model: String,
     on: String,
-    answers: Vec<Answer>,
+    answers: Vec<A>,
 }
 
+/// What a classifier says of a picture.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Class {
     input: PathBuf,
     class: usize,
     label: String,
     probability: f64,
     logits: Vec<f64>,
+}
+
+/// What an autoencoder says of a picture.
+#[derive(Debug, Serialize)]
+struct Reconstruction {
+    input: PathBuf,
+    /// Mean squared error of the reconstruction: large for what is unlike the training data.
+    mse: f64,
+    output: Vec<f64>,
 }
 
 /// Runs the command.
@@ -53,23 +67,56 @@ pub fn run(arguments: Arguments) -> Result<()> {
         images.labels.push(0);
     }
     let progress = progress_bar(images.len() as u64, "pictures");
-    let logits = engine::logits(arguments.on, &found.artifacts(), &images, &progress)?;
+    let rows = engine::outputs(arguments.on, &found.artifacts(), &images, &progress)?;
     progress.finish_and_clear();
-
-    let classes = source.classes();
-    let answers = arguments.inputs.into_iter().zip(logits).map(|(input, logits)| {
-        let class = first_max(&logits);
-        let label = classes.get(class).context("the model has more outputs than its data has classes")?.clone();
-        Ok(Answer { input, class, label, probability: softmax(&logits)[class], logits })
-    });
-    let report =
-        Report { model: found.recipe.name, on: arguments.on.to_string(), answers: answers.collect::<Result<_>>()? };
-    if arguments.json {
-        return print_json(&report);
-    }
-    for (answer, pixels) in report.answers.iter().zip(images.pixels.chunks(height * width)) {
-        println!("{}: {} ({:.1} %)", answer.input.display(), answer.label, 100.0 * answer.probability);
-        println!("as the net saw it:\n{}", picture::as_text(pixels, width));
+    let (model, on) = (found.recipe.name, arguments.on.to_string());
+    match found.recipe.data.target {
+        Target::Class => {
+            let answers = classes(&arguments.inputs, rows, &source.classes())?;
+            if arguments.json {
+                return print_json(&Report { model, on, answers });
+            }
+            for (answer, pixels) in answers.iter().zip(images.pixels.chunks(images.size())) {
+                println!("{}: {} ({:.1} %)", answer.input.display(), answer.label, 100.0 * answer.probability);
+                println!("as the net saw it:\n{}", picture::as_text(pixels, width));
+            }
+        }
+        Target::Input => {
+            let answers = reconstructions(&arguments.inputs, rows, &images);
+            let pairs: Vec<_> = answers
+                .iter()
+                .zip(images.pixels.chunks(images.size()))
+                .map(|(answer, pixels)| [pixels.to_vec(), picture::from_unit(&answer.output)])
+                .collect();
+            picture::save_grid(&arguments.out, &pairs, height, width)?;
+            if arguments.json {
+                return print_json(&Report { model, on, answers });
+            }
+            for (answer, [seen, rebuilt]) in answers.iter().zip(&pairs) {
+                let caption = format!("mean squared error {:.5}", answer.mse);
+                let captions = vec!["as the net saw it".into(), caption];
+                println!("{}", answer.input.display());
+                println!("{}", picture::side_by_side(&[seen, rebuilt], width, captions));
+            }
+            println!("wrote {}", arguments.out.display());
+        }
     }
     Ok(())
+}
+
+fn classes(inputs: &[PathBuf], rows: Rows, labels: &[String]) -> Result<Vec<Class>> {
+    let answer = |(input, logits): (&PathBuf, Vec<f64>)| {
+        let class = first_max(&logits);
+        let label = labels.get(class).context("the model has more outputs than its data has classes")?.clone();
+        Ok(Class { input: input.clone(), class, label, probability: softmax(&logits)[class], logits })
+    };
+    inputs.iter().zip(rows).map(answer).collect()
+}
+
+fn reconstructions(inputs: &[PathBuf], rows: Rows, images: &Images) -> Vec<Reconstruction> {
+    let answer = |(index, (input, output)): (usize, (&PathBuf, Vec<f64>))| {
+        let score = Score::judge(Target::Input, std::slice::from_ref(&output), images, index);
+        Reconstruction { input: input.clone(), mse: score.mse.unwrap_or_default(), output }
+    };
+    inputs.iter().zip(rows).enumerate().map(answer).collect()
 }

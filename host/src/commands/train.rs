@@ -86,9 +86,7 @@ fn report(arguments: &Arguments, recipe: &Recipe, summary: &Summary, model: &Pat
         println!("{result}");
         return Ok(());
     }
-    let judged = validation.map_or(String::new(), |score| {
-        format!("; validation loss {:.4}, accuracy {:.2} % of {}", score.loss, 100.0 * score.accuracy, score.n)
-    });
+    let judged = validation.map_or(String::new(), |score| format!("; validation {score} of {}", score.n));
     println!(
         "trained {} for {} epochs (seed {}) on {} in {seconds:.0} s{judged}\nwrote {}",
         recipe.name,

@@ -1,7 +1,7 @@
 //! The container that a board runs.
 
 use super::plan::Plan;
-use crate::quantize::{Affine, Int8, Kind, Op, Quantized};
+use crate::quantize::{Affine, Function, Int8, Kind, Op, Quantized};
 use anyhow::{Result, ensure};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
@@ -47,12 +47,21 @@ fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> OpSpec {
             pool: *pool,
         },
         Kind::MaxPool2d { window } => Parameters::MaxPool2d { window: *window },
+        Kind::Lookup { function } => {
+            let [input, output] = [op.inputs[0], op.output].map(|index| quantized.affine[index]);
+            Parameters::Lookup { table: table(*function, input, output) }
+        }
         Kind::Dense { parameters, relu } => Parameters::Dense {
             weights: parameters.weights.clone(),
             output_stage: output_stage(parameters, *relu, zero_point),
         },
     };
     OpSpec { input: op.inputs[0] as u16, output: op.output as u16, packing: PACKING_PORTABLE, parameters }
+}
+
+/// The function's int8 outputs for the inputs −128 to 127.
+fn table(function: Function, input: Affine, output: Affine) -> Vec<i8> {
+    (-128..=127).map(|x| output.quantize(function.apply(input.dequantize(x)))).collect()
 }
 
 fn output_stage(parameters: &Int8, relu: bool, zero_point: i8) -> OutputStageSpec {

@@ -47,6 +47,7 @@ fn repacked(op: &Op<'_>, packing: u8) -> OpSpec {
             }
         }
         Parsed::MaxPool2d(pool) => Parameters::MaxPool2d { window: pool.window },
+        Parsed::Lookup(lookup) => Parameters::Lookup { table: lookup.table.to_vec() },
         Parsed::Dense(dense) => Parameters::Dense {
             weights: packing::dense(packing, dense.weights, [dense.outputs, dense.inputs]),
             output_stage: output_stage(&dense.stage),

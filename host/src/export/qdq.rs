@@ -77,6 +77,11 @@ impl Writer<'_> {
                 }
             }
             Kind::MaxPool2d { window } => source = self.max_pool(name, &source, window),
+            Kind::Lookup { function } => {
+                let answer = format!("{name}.exact");
+                self.nodes.push(node(function.onnx(), &[&source], &answer, Vec::new()));
+                source = answer;
+            }
             Kind::Dense { parameters, relu } => {
                 let dims = [parameters.bias.len(), from.elements()];
                 let weights = channels_first(&parameters.weights, from.height * from.width, from.channels);

@@ -8,6 +8,7 @@ use crate::quantize::Method;
 use crate::quantize::float::Evaluator;
 use crate::twin::{self, Twin};
 use crate::verify;
+use firmware::model::Parameters;
 use firmware::model::format::PACKING_DSP;
 use prost::Message;
 use std::fs;
@@ -88,6 +89,28 @@ fn the_digit_net_has_the_budget_that_its_geometry_gives() {
     assert_eq!(macs, [26 * 26 * 32 * 9, 10 * 10 * 64 * 9 * 32, 204_800, 1_280]);
     assert_eq!(budget.flash.container_bytes, exported.container.len());
     assert!(exported.golden.to_json().unwrap().len() < 200_000);
+}
+
+#[test]
+fn a_sigmoid_becomes_a_table_whose_steps_are_all_of_use() {
+    let model = Sketch::new(&[1, 6, 6], 23)
+        .node("Flatten", &[], vec![])
+        .node("Gemm", &[&[36, 36], &[36]], vec![int("transB", 1)])
+        .node("Sigmoid", &[], vec![])
+        .finish(&[36]);
+    let exported = exported(&model, [6, 6, 1], 0);
+    let mut twin = Twin::new(&exported.container).unwrap();
+    let Parameters::Lookup(lookup) = twin.model().op(1).unwrap().parameters else { panic!("no table") };
+    assert!(lookup.table.is_sorted() && lookup.table[0] == -128 && lookup.table[255] == 127, "{lookup:?}");
+    // Half of the steps, or more, where one input step is one output step or less.
+    let distinct = lookup.table.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(distinct > 90, "{distinct} steps");
+
+    let (images, network) = (images(24, [6, 6, 1]), read(&exported.float_onnx, "test").unwrap());
+    let evaluator = Evaluator::new(&network);
+    let float = |index: usize| Ok(evaluator.run(&images.nhwc(index)).into_iter().map(Some).collect());
+    let layers = verify::compare(&network, 24, float, |index| verify::twin(&mut twin, &images.int8(index))).unwrap();
+    assert!(layers[2].difference.sqnr_db > 30.0, "{:?}", layers[2]);
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub enum Activation {
     #[default]
     Linear,
     Relu,
+    /// `1 / (1 + e⁻ˣ)`
+    Sigmoid,
 }
 
 fn one() -> usize {

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub struct Network {
     input: [usize; 3],
     outputs: usize,
+    /// What follows the last layer.
+    last: Activation,
     stages: Vec<Stage>,
     parameters: Vec<Parameter>,
     masks: Vec<Mask>,
@@ -73,13 +75,23 @@ impl Network {
     /// # Errors
     /// Names the layer whose shape cannot be.
     pub fn new(layers: &[Layer], input: [usize; 3]) -> Result<Self> {
-        let mut network = Network { input, outputs: 0, stages: Vec::new(), parameters: Vec::new(), masks: Vec::new() };
+        let mut network = Network {
+            input,
+            outputs: 0,
+            last: Activation::Linear,
+            stages: Vec::new(),
+            parameters: Vec::new(),
+            masks: Vec::new(),
+        };
         let mut flow = Flow::Image(input);
         for (index, layer) in layers.iter().enumerate() {
             flow = network.add(layer, flow).with_context(|| format!("layer {} ({})", index + 1, kind(layer)))?;
         }
         let Flow::Vector(outputs) = flow else { bail!("the last layer gives an image; end with a dense layer") };
         network.outputs = outputs;
+        if let Some(Stage::Dense { activation, .. }) = network.stages.last_mut() {
+            network.last = std::mem::take(activation);
+        }
         Ok(network)
     }
 
@@ -103,7 +115,12 @@ impl Network {
         &self.masks
     }
 
-    /// Adds the nodes from `x` [N, C, H, W] to the logits [N, K], one ONNX operator a layer or activation; no dropout.
+    /// Name of what [`inference`](Self::inference) gives.
+    pub fn output_name(&self) -> &'static str {
+        if self.last == Activation::Linear { "logits" } else { "output" }
+    }
+
+    /// Adds the nodes from `x` [N, C, H, W] to the outputs [N, K], one ONNX operator a layer or activation; no dropout.
     pub fn forward(&self, graph: &mut Graph, x: Value, parameters: &[Value]) -> Result<Value> {
         let mut x = x;
         for stage in &self.stages {
@@ -117,12 +134,14 @@ impl Network {
                 stage => simple(graph, stage, x, parameters)?,
             };
         }
+        let y = activate(graph, x, self.last)?;
         graph.scope("");
-        Ok(x)
+        Ok(y)
     }
 
     /// Like [`forward`](Self::forward), with dropout by `masks` [N, …] and in the form whose backward pass is fastest:
-    /// pooling comes before bias and activation, which are monotonic and then have a quarter of the work.
+    /// pooling comes before bias and activation, which are monotonic and then have a quarter of the work. The activation of
+    /// the last layer is left to the loss, which can do with logits what would overflow or vanish behind a sigmoid.
     pub fn forward_training(
         &self,
         graph: &mut Graph,
@@ -185,7 +204,7 @@ impl Network {
         if used == [height, width] { Ok(x) } else { graph.slice(x, &crops) }
     }
 
-    /// The float model: input `input` [N, C, H, W], output `logits` [N, K], N symbolic; `weights` row-major, in the order of
+    /// The float model: input `input` [N, C, H, W], output [`output_name`](Self::output_name) [N, K], N symbolic; `weights` row-major, in the order of
     /// [`parameters`](Self::parameters).
     pub fn inference(&self, weights: &[&[f32]]) -> Result<Vec<u8>> {
         let mut graph = Graph::new();
@@ -194,8 +213,8 @@ impl Network {
         let store =
             |(parameter, data): (&Parameter, &&[f32])| graph.initializer(&parameter.name, &parameter.shape, data);
         let parameters = self.parameters.iter().zip(weights).map(store).collect::<Result<Vec<_>>>()?;
-        let logits = self.forward(&mut graph, x, &parameters)?;
-        graph.output("logits", logits)?;
+        let output = self.forward(&mut graph, x, &parameters)?;
+        graph.output(self.output_name(), output)?;
         Ok(graph.to_bytes(Batch::Symbolic))
     }
 
@@ -298,6 +317,7 @@ fn activate(graph: &mut Graph, x: Value, activation: Activation) -> Result<Value
     match activation {
         Activation::Linear => Ok(x),
         Activation::Relu => graph.relu(x),
+        Activation::Sigmoid => graph.sigmoid(x),
     }
 }
 

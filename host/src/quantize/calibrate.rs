@@ -77,12 +77,25 @@ pub fn calibrate(
             histograms.iter().map(choose).collect()
         }
     };
+    let mut ranges = ranges;
+    for op in &network.ops {
+        // Where nobody else reads what a table reads, steps spent on what the table cannot tell apart are lost.
+        if let Kind::Lookup { function } = op.kind
+            && network.readers(op.inputs[0]) == 1
+        {
+            let [least, most] = function.useful_inputs();
+            let [min, max] = &mut ranges[op.inputs[0]];
+            (*min, *max) = (min.max(least), max.min(most));
+        }
+    }
     let mut affine: Vec<Affine> = ranges.iter().map(|&[min, max]| Affine::over(min, max)).collect();
     affine[network.input] = input_affine;
     for op in &network.ops {
         // A max-pool only selects: what it writes means what it read.
-        if let Kind::MaxPool2d { .. } = op.kind {
-            affine[op.output] = affine[op.inputs[0]];
+        match op.kind {
+            Kind::MaxPool2d { .. } => affine[op.output] = affine[op.inputs[0]],
+            Kind::Lookup { function } => affine[op.output] = function.output_affine(),
+            Kind::Conv2d { .. } | Kind::Dense { .. } => {}
         }
     }
     Ok(Calibration { affine, seen })

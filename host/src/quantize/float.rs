@@ -43,6 +43,7 @@ impl<'n> Evaluator<'n> {
                     if pool.kernel == [1, 1] { values } else { max_pool2d(&values, whole, &pool, to) }
                 }
                 Kind::MaxPool2d { window } => max_pool2d(source, from, window, to),
+                Kind::Lookup { function } => source.iter().map(|&x| function.apply(x)).collect(),
                 Kind::Dense { parameters, relu } => {
                     let mut values = parameters.bias.clone();
                     accumulate(&mut values, source, weights);

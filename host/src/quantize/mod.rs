@@ -20,5 +20,5 @@ pub mod weights;
 
 pub use affine::Affine;
 pub use calibrate::{Calibration, Method};
-pub use network::{Float, Kind, Network, Op, Pool, Shape, Tensor, Window};
+pub use network::{Float, Function, Kind, Network, Op, Pool, Shape, Tensor, Window};
 pub use weights::{Int8, Quantized, quantize};

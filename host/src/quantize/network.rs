@@ -1,5 +1,6 @@
 //! What is quantized: operators over NHWC activations, N = 1.
 
+use super::affine::Affine;
 use anyhow::{Result, bail};
 pub use firmware::kernels::{Shape, Window};
 
@@ -23,8 +24,49 @@ pub enum Kind<P> {
     Conv2d { parameters: P, window: Window, relu: bool, pool: Pool },
     /// Max-pool; padded places never win.
     MaxPool2d { window: Window },
+    /// A function of each value by itself.
+    Lookup { function: Function },
     /// Matrix–vector product over the input flattened in NHWC order, then ReLU.
     Dense { parameters: P, relu: bool },
+}
+
+/// What a [`Kind::Lookup`] computes; on a device it is a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// `1 / (1 + e⁻ˣ)`
+    Sigmoid,
+}
+
+impl Function {
+    /// Its value at `x`.
+    pub fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        }
+    }
+
+    /// As ONNX calls it.
+    pub fn onnx(self) -> &'static str {
+        match self {
+            Self::Sigmoid => "Sigmoid",
+        }
+    }
+
+    /// Inputs beyond which the int8 output no longer changes, so that a range need not cover them.
+    pub fn useful_inputs(self) -> [f32; 2] {
+        match self {
+            // Half a step from 0 and from 1: σ(±6.232) = ½ ± (½ − 1/510).
+            Self::Sigmoid => [-6.232, 6.232],
+        }
+    }
+
+    /// Scale and zero point of its output, whatever the inputs.
+    pub fn output_affine(self) -> Affine {
+        match self {
+            // 0 and 1 are hit exactly.
+            Self::Sigmoid => Affine::PIXEL,
+        }
+    }
 }
 
 /// One step.
@@ -91,7 +133,7 @@ impl<P> Network<P> {
                 output.elements() * pool[0] * pool[1] * window.kernel[0] * window.kernel[1] * input.channels
             }
             Kind::Dense { .. } => input.elements() * output.elements(),
-            Kind::MaxPool2d { .. } => 0,
+            Kind::MaxPool2d { .. } | Kind::Lookup { .. } => 0,
         }
     }
 
@@ -104,6 +146,7 @@ impl<P> Network<P> {
                     Kind::Conv2d { parameters: convert(op, parameters)?, window: *window, relu: *relu, pool: *pool }
                 }
                 Kind::MaxPool2d { window } => Kind::MaxPool2d { window: *window },
+                Kind::Lookup { function } => Kind::Lookup { function: *function },
                 Kind::Dense { parameters, relu } => Kind::Dense { parameters: convert(op, parameters)?, relu: *relu },
             };
             ops.push(Op { name: op.name.clone(), kind, inputs: op.inputs.clone(), output: op.output });
@@ -118,7 +161,7 @@ impl<P> Op<P> {
     pub fn parameters(&self) -> Option<&P> {
         match &self.kind {
             Kind::Conv2d { parameters, .. } | Kind::Dense { parameters, .. } => Some(parameters),
-            Kind::MaxPool2d { .. } => None,
+            Kind::MaxPool2d { .. } | Kind::Lookup { .. } => None,
         }
     }
 
@@ -131,6 +174,7 @@ impl<P> Op<P> {
                 format!("conv2d{relu}{pool}")
             }
             Kind::MaxPool2d { .. } => "max_pool2d".into(),
+            Kind::Lookup { function } => function.onnx().to_lowercase(),
             Kind::Dense { relu: true, .. } => "dense+relu".into(),
             Kind::Dense { relu: false, .. } => "dense".into(),
         }

@@ -1,8 +1,8 @@
 //! Whether a well-formed recipe makes sense.
 
 use super::fault::Step::{self, Item, Key};
-use super::{Augmentation, Fault, Loss, Optimizer, Recipe, Schedule, load::is_name};
-use crate::graph::{Layer, Padding};
+use super::{Augmentation, Fault, Loss, Optimizer, Recipe, Schedule, Target, load::is_name};
+use crate::graph::{Activation, Layer, Padding};
 use std::ops::RangeInclusive;
 
 /// Largest count of anything in a layer, and of all parameters: well beyond any microcontroller.
@@ -32,7 +32,7 @@ impl Recipe {
         }
         self.check_sizes()?;
         self.shapes()?;
-        check_loss(&self.training.loss)?;
+        self.check_loss()?;
         check_optimizer(&self.training.optimizer)?;
         if let Schedule::Cosine { warm_up } = self.training.schedule {
             number(&["training", "schedule", "warm-up"], warm_up, Bounds::HalfOpen)?;
@@ -74,16 +74,43 @@ impl Recipe {
             }
             shapes.push(shape);
         }
-        let classes = self.data.source.classes().len();
-        if shape == (Shape::Flat { length: classes }) {
+        let (wanted, values) = match self.data.target {
+            Target::Class => (self.data.source.classes().len(), "classes"),
+            Target::Input => (height * width * channels, "values of its input"),
+        };
+        if shape == (Shape::Flat { length: wanted }) {
             return Ok(shapes);
         }
         let Some((index, layer)) = self.layers.iter().enumerate().next_back() else {
             return Err(Fault { way: vec![Key("layers")], message: "there are no layers".to_owned() });
         };
         let message =
-            format!("the last layer gives {}, expected one value for each of the {classes} classes", shape.words());
+            format!("the last layer gives {}, expected one value for each of the {wanted} {values}", shape.words());
         Err(Place { index, layer }.fault(None, message))
+    }
+
+    /// A loss judges what it was made for: softmax cross-entropy logits, binary cross-entropy the sigmoid of the last layer.
+    fn check_loss(&self) -> Checked {
+        let (loss, target, last) = match self.training.loss {
+            Loss::CrossEntropy { label_smoothing } => {
+                number(&["training", "loss", "label-smoothing"], label_smoothing, Bounds::HalfOpen)?;
+                ("cross-entropy", Target::Class, Activation::Linear)
+            }
+            Loss::BinaryCrossEntropy => ("binary-cross-entropy", Target::Input, Activation::Sigmoid),
+        };
+        if self.data.target != target {
+            let name = if target == Target::Class { "class" } else { "input" };
+            let message = format!("the loss {loss} needs `target = \"{name}\"` in [data]");
+            return Err(Fault { way: vec![Key("training"), Key("loss")], message });
+        }
+        match self.layers.last() {
+            Some(Layer::Dense { activation, .. }) if *activation == last => Ok(()),
+            _ => {
+                let wanted = if last == Activation::Linear { "without activation" } else { "with a sigmoid" };
+                let message = format!("the loss {loss} needs a last layer of type dense {wanted}");
+                Err(Fault { way: vec![Key("training"), Key("loss")], message })
+            }
+        }
     }
 }
 
@@ -194,11 +221,6 @@ impl Place<'_> {
             _ => 0,
         }
     }
-}
-
-fn check_loss(loss: &Loss) -> Checked {
-    let Loss::CrossEntropy { label_smoothing } = *loss;
-    number(&["training", "loss", "label-smoothing"], label_smoothing, Bounds::HalfOpen)
 }
 
 fn check_optimizer(optimizer: &Optimizer) -> Checked {

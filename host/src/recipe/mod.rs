@@ -33,10 +33,23 @@ pub struct Data {
     pub source: Source,
     /// Samples held back from the end of the training set, to choose by.
     pub validation: usize,
+    #[serde(default)]
+    pub target: Target,
+}
+
+/// What the last layer is to give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// A logit for each class.
+    #[default]
+    Class,
+    /// The input again: an autoencoder.
+    Input,
 }
 
 /// A data set that the tool knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// LeCun's handwritten digits, 60,000 + 10,000.
@@ -119,6 +132,8 @@ pub enum Loss {
         #[serde(default)]
         label_smoothing: f32,
     },
+    /// Binary cross-entropy of a sigmoid, mean over batch and outputs.
+    BinaryCrossEntropy,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@ use super::*;
 use std::path::Path;
 
 const MNIST: &str = include_str!("../../../models/mnist-cnn/recipe.toml");
+const AUTOENCODER: &str = include_str!("../../../models/mnist-autoencoder/recipe.toml");
 
 /// The error of the digit recipe with `old` replaced by `new`.
 fn error(old: &str, new: &str) -> String {
@@ -75,10 +76,10 @@ fn mistakes_are_reported_with_place_and_expectation() {
         ("validation = 5000", "validation = 60000", "validation = 6", "validation is 60000, expected 0 to 59999"),
         ("rate = 2e-3", "rate = -2e-3", "rate = -2e-3", "rate is -0.002, expected more than 0"),
         ("rate = 2e-3", "rate = nan", "rate = nan", "rate is NaN, expected more than 0"),
-        ("rate = 0.3", "rate = 1.0", "rate = 1.0", "layer 6 (dropout): rate is 1, expected 0 or more and below 1"),
+        ("rate = 0.1", "rate = 1.0", "rate = 1.0", "layer 6 (dropout): rate is 1, expected 0 or more and below 1"),
         ("ema = 0.999", "ema = 1.0", "ema =", "ema is 1, expected more than 0 and below 1"),
         ("warm-up = 0.1", "warm-up = 1.5", "warm-up", "warm-up is 1.5, expected 0 or more and below 1"),
-        ("erasing = 0.25", "erasing = 25.0", "erasing", "erasing is 25, expected 0 to 1"),
+        ("shear = 0.15", "erasing = 25.0", "erasing", "erasing is 25, expected 0 to 1"),
         ("name = \"mnist-cnn\"", "name = \"../up\"", "name", "name `../up`: expected ASCII letters"),
         // Shapes.
         ("size = 2", "size = 27", "size = 27", "layer 2 (max-pool2d): size is 27, but its input is 26×26"),
@@ -102,6 +103,30 @@ fn mistakes_are_reported_with_place_and_expectation() {
             "{new}: expected {expected}{message}, found {error}"
         );
     }
+}
+
+#[test]
+fn a_loss_needs_the_target_and_the_layer_that_it_judges() {
+    let cases = [
+        ("target = \"input\"\n", "", "the last layer gives 784 values, expected one value for each of the 10 classes"),
+        (
+            "units = 784",
+            "units = 783",
+            "the last layer gives 783 values, expected one value for each of the 784 values",
+        ),
+        ("binary-cross-entropy", "cross-entropy", "the loss cross-entropy needs `target = \"class\"` in [data]"),
+        ("activation = \"sigmoid\"", "", "needs a last layer of type dense with a sigmoid"),
+    ];
+    for (old, new, message) in cases {
+        assert!(AUTOENCODER.contains(old), "{old}");
+        let error = Recipe::parse(&AUTOENCODER.replacen(old, new, 1), "recipe.toml").unwrap_err().to_string();
+        assert!(error.starts_with("recipe.toml:") && error.contains(message), "{new}: {error}");
+    }
+    let error = error(
+        "loss = { type = \"cross-entropy\", label-smoothing = 0.05 }",
+        "loss = { type = \"binary-cross-entropy\" }",
+    );
+    assert!(error.contains("needs `target = \"input\"`"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::seed::{Purpose, generator, mix};
 use crate::dataset::{Images, augment::Augmenter};
 use crate::graph::Mask;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Target};
 use rand::{Rng, seq::SliceRandom};
 use std::sync::mpsc::{Receiver, SyncSender};
 
@@ -16,16 +16,17 @@ pub struct Batches<'a> {
     images: &'a Images,
     /// Training samples: the first ones of `images`.
     samples: usize,
-    classes: usize,
+    /// Values that the net gives for a sample.
+    outputs: usize,
     masks: &'a [Mask],
     augmenter: Augmenter,
 }
 
 impl<'a> Batches<'a> {
     /// Batches of the first `samples` of `images`, with dropout masks for `masks`.
-    pub fn new(recipe: &'a Recipe, images: &'a Images, samples: usize, classes: usize, masks: &'a [Mask]) -> Self {
+    pub fn new(recipe: &'a Recipe, images: &'a Images, samples: usize, outputs: usize, masks: &'a [Mask]) -> Self {
         let augmenter = Augmenter::new(&recipe.augmentation, images.height, images.width);
-        Batches { recipe, images, samples, classes, masks, augmenter }
+        Batches { recipe, images, samples, outputs, masks, augmenter }
     }
 
     /// Steps an epoch; the samples that fill no batch are dropped (others in each epoch, since the order differs).
@@ -74,10 +75,16 @@ impl<'a> Batches<'a> {
         let draw = mix(seed, Purpose::Augmentation, step);
         self.augmenter.batch(images, samples, draw, strength, !finishing, &mut batch[0]);
 
-        batch[1].clear();
-        batch[1].resize(samples.len() * self.classes, 0.0);
-        for (row, &sample) in batch[1].chunks_exact_mut(self.classes).zip(samples) {
-            row[usize::from(images.labels[sample])] = 1.0;
+        let (inputs, targets) = batch.split_at_mut(1);
+        targets[0].clear();
+        match self.recipe.data.target {
+            Target::Class => {
+                targets[0].resize(samples.len() * self.outputs, 0.0);
+                for (row, &sample) in targets[0].chunks_exact_mut(self.outputs).zip(samples) {
+                    row[usize::from(images.labels[sample])] = 1.0;
+                }
+            }
+            Target::Input => targets[0].extend_from_slice(&inputs[0]),
         }
         for (index, mask) in self.masks.iter().enumerate() {
             let size = samples.len() * mask.shape.iter().product::<usize>();

@@ -15,8 +15,8 @@ pub struct Progress {
     pub step: u64,
     /// Sum over the steps of the epoch under way of their mean losses.
     pub loss_sum: f64,
-    /// Right answers in the epoch under way.
-    pub correct: f64,
+    /// Sum of the steps' measures in the epoch under way.
+    pub measure_sum: f64,
     /// The epochs that are done.
     pub epochs: Vec<Epoch>,
 }

@@ -22,15 +22,17 @@ mod step;
 mod stepper;
 mod weights;
 
-pub use metrics::{Epoch, Score, judge};
+pub use metrics::Epoch;
 pub use step::{Kind, StateTensor, Step};
 pub use stepper::{Measured, Stepper, exported, initial_state};
 pub use weights::initial;
 
 use crate::dataset::Dataset;
 use crate::graph::Network;
-use crate::recipe::Recipe;
+use crate::inference::rows;
+use crate::recipe::{Recipe, Target};
 use crate::runtime::{Device, Inference, Provider};
+use crate::scores::Score;
 use anyhow::{Context, Result, bail, ensure};
 use batches::{Batch, Batches};
 use checkpoint::{Identity, Progress, write_atomically};
@@ -100,8 +102,12 @@ impl<'a> Run<'a> {
         let Options { recipe, dataset, .. } = options;
         let images = &dataset.train;
         let network = Network::new(&recipe.layers, [images.channels, images.height, images.width])?;
-        let (outputs, classes) = (network.outputs(), dataset.classes.len());
-        ensure!(outputs == classes, "the last layer gives {outputs} values, the data have {classes} classes");
+        let outputs = network.outputs();
+        let (wanted, what) = match recipe.data.target {
+            Target::Class => (dataset.classes.len(), "classes"),
+            Target::Input => (images.size(), "values a sample"),
+        };
+        ensure!(outputs == wanted, "the last layer gives {outputs} values, the data have {wanted} {what}");
         let samples = images.len().saturating_sub(recipe.data.validation);
         let batch = recipe.training.batch;
         ensure!(
@@ -129,8 +135,8 @@ impl<'a> Run<'a> {
     fn steps(&mut self) -> Result<bool> {
         let options = self.options;
         let network = self.network.clone();
-        let (images, classes) = (&options.dataset.train, options.dataset.classes.len());
-        let batches = Batches::new(options.recipe, images, self.samples, classes, network.masks());
+        let images = &options.dataset.train;
+        let batches = Batches::new(options.recipe, images, self.samples, network.outputs(), network.masks());
         let first = self.progress.step;
         // One batch waits while one is made: more would only use memory.
         let (send, ready) = sync_channel::<Batch>(1);
@@ -144,7 +150,7 @@ impl<'a> Run<'a> {
     }
 
     fn consume(&mut self, batches: &Batches<'_>, ready: Receiver<Batch>, give_back: Sender<Batch>) -> Result<bool> {
-        let mut display = Display::new(self.options, batches.steps_per_epoch());
+        let mut display = Display::new(self.options, batches.steps_per_epoch(), self.stepper.provider());
         let mut busy = Duration::ZERO;
         let mut begun = self.progress.step;
         while self.progress.step < batches.steps() {
@@ -164,7 +170,7 @@ impl<'a> Run<'a> {
             let _ = give_back.send(batch);
             self.progress.step = number;
             self.progress.loss_sum += f64::from(measured.loss);
-            self.progress.correct += f64::from(measured.correct);
+            self.progress.measure_sum += f64::from(measured.measure);
             busy += start.elapsed();
             let images = (number - begun) as usize * self.options.recipe.training.batch;
             let speed = images as f64 / busy.as_secs_f64();
@@ -180,10 +186,14 @@ impl<'a> Run<'a> {
     fn end_epoch(&mut self, steps: u64, factor: f64, speed: f64, display: &mut Display) -> Result<()> {
         let images = &self.options.dataset.train;
         let n = steps as usize * self.options.recipe.training.batch;
-        let accuracy = self.progress.correct / n as f64;
-        let train = Score { n, loss: self.progress.loss_sum / steps as f64, accuracy };
+        let target = self.options.recipe.data.target;
+        // The step's loss is a mean over its batch.
+        let loss_sum = self.progress.loss_sum * self.options.recipe.training.batch as f64;
+        let train = Score::of(target, n, loss_sum, self.progress.measure_sum);
         let validation = if self.samples < images.len() {
-            Some(judge(&mut Inference::from_bytes(&self.model()?)?, images, self.samples..images.len())?)
+            let held_back = self.samples..images.len();
+            let rows = rows(&mut Inference::from_bytes(&self.model()?)?, images, held_back, |_| {})?;
+            Some(Score::judge(target, &rows, images, self.samples))
         } else {
             None
         };
@@ -197,7 +207,7 @@ impl<'a> Run<'a> {
         };
         display.epoch(&epoch);
         self.progress.epochs.push(epoch);
-        (self.progress.loss_sum, self.progress.correct) = (0.0, 0.0);
+        (self.progress.loss_sum, self.progress.measure_sum) = (0.0, 0.0);
         // Written whole each time, so that it fits the checkpoint after a kill.
         let mut lines = Vec::new();
         for epoch in &self.progress.epochs {

@@ -1,6 +1,7 @@
 //! What a user sees while a run is under way.
 
 use super::{Options, checkpoint::Progress, metrics::Epoch};
+use crate::runtime::Provider;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar an epoch and a line behind each; nothing if the run is not to be shown.
@@ -11,10 +12,12 @@ pub struct Display {
 }
 
 impl Display {
-    pub fn new(options: &Options<'_>, steps_per_epoch: u64) -> Self {
+    /// Says at once where the run takes place.
+    pub fn new(options: &Options<'_>, steps_per_epoch: u64, provider: Provider) -> Self {
         let target = if options.show { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(steps_per_epoch), target);
         let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} {eta}");
+        bar.println(format!("training {} on {provider}", options.recipe.name));
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Display { bar, steps_per_epoch, epochs: options.recipe.training.epochs }
     }
@@ -30,17 +33,10 @@ impl Display {
 
     /// After each epoch.
     pub fn epoch(&self, epoch: &Epoch) {
-        let validation = epoch.validation.map_or(String::new(), |score| {
-            format!(" · validation loss {:.4}, accuracy {:.2} %", score.loss, 100.0 * score.accuracy)
-        });
-        self.bar.println(format!(
-            "epoch {}/{} · loss {:.4}, accuracy {:.2} %{validation} · {:.0} images/s",
-            epoch.epoch,
-            self.epochs,
-            epoch.train.loss,
-            100.0 * epoch.train.accuracy,
-            epoch.images_per_second
-        ));
+        let validation = epoch.validation.map_or(String::new(), |score| format!(" · validation {score}"));
+        let Epoch { epoch, train, images_per_second, .. } = epoch;
+        self.bar
+            .println(format!("epoch {epoch}/{} · {train}{validation} · {images_per_second:.0} images/s", self.epochs));
         self.bar.reset_eta();
     }
 }

@@ -10,8 +10,8 @@ use anyhow::Result;
 /// | input | output |
 /// |---|---|
 /// | every tensor of `state` | `next.` and its name |
-/// | `images` [N, C, H, W] in 0…1, `targets` [N, K] one-hot, the masks [N, …] | `loss`, mean over the batch |
-/// | the scalars | `correct`, how many of the batch were classified rightly |
+/// | `images` [N, C, H, W] in 0…1, `targets` [N, K] one-hot or the images again, the masks [N, …] | `loss`, mean over the batch |
+/// | the scalars | `measure`: how many of the batch were classified rightly, or the sum of their mean squared errors |
 pub struct Step {
     /// Serialized ONNX.
     pub model: Vec<u8>,
@@ -63,12 +63,18 @@ impl Step {
         let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
         let (images, targets, masks) = (inputs[0], inputs[1], &inputs[2..]);
         let logits = network.forward_training(&mut graph, images, parameters, masks)?;
-        let loss = match training.loss {
+        let (loss, measure) = match training.loss {
             recipe::Loss::CrossEntropy { label_smoothing } => {
-                loss::cross_entropy(&mut graph, logits, targets, label_smoothing)?
+                let loss = loss::cross_entropy(&mut graph, logits, targets, label_smoothing)?;
+                (loss, loss::correct(&mut graph, logits, targets)?)
+            }
+            recipe::Loss::BinaryCrossEntropy => {
+                let loss = loss::binary_cross_entropy(&mut graph, logits, targets)?;
+                let outputs = graph.sigmoid(logits)?;
+                let error = loss::mean_squared_error(&mut graph, outputs, targets)?;
+                (loss, graph.scale(error, training.batch as f32)?)
             }
         };
-        let correct = loss::correct(&mut graph, logits, targets)?;
         let gradients = gradients(&mut graph, loss, parameters)?;
 
         let mut scalars: Vec<String> = optimizer.scalars().iter().map(|name| format!("scalar.{name}")).collect();
@@ -80,7 +86,7 @@ impl Step {
             graph.output(&format!("next.{}", tensor.name), value)?;
         }
         graph.output("loss", loss)?;
-        graph.output("correct", correct)?;
+        graph.output("measure", measure)?;
         let (model, nodes) = (graph.to_bytes(Batch::Fixed), graph.node_count());
         Ok(Step { model, nodes, state, batch, scalars, optimizer, rate, average })
     }

@@ -7,13 +7,13 @@ use ort::memory::Allocator;
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
-/// Loss and right answers of one step.
+/// What one step gives beside the next state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
     /// Mean over the batch.
     pub loss: f32,
-    /// Samples of the batch classified rightly.
-    pub correct: f32,
+    /// Samples of the batch classified rightly; of an autoencoder, the sum of the samples' mean squared errors.
+    pub measure: f32,
 }
 
 /// A session that holds a run's state.
@@ -31,7 +31,7 @@ pub struct Stepper {
     batch: Vec<Tensor<f32>>,
     scalars: Vec<Tensor<f32>>,
     loss: Tensor<f32>,
-    correct: Tensor<f32>,
+    measure: Tensor<f32>,
 }
 
 impl Stepper {
@@ -45,7 +45,7 @@ impl Stepper {
         let scalars = step.scalars.iter().map(|_| memory.tensor(&[])).collect::<Result<Vec<_>>>()?;
         // Read after every step, so they are to come out on the host.
         let scalar = || Tensor::<f32>::new(&Allocator::default(), [0_usize; 0]);
-        let (mut loss, mut correct) = (scalar()?, scalar()?);
+        let (mut loss, mut measure) = (scalar()?, scalar()?);
 
         let mut bindings = [session.create_binding()?, session.create_binding()?];
         for (from, binding) in bindings.iter_mut().enumerate() {
@@ -60,9 +60,9 @@ impl Stepper {
                 binding.bind_output(format!("next.{}", tensor.name), &mut state[1 - from][index])?;
             }
             binding.bind_output("loss", &mut loss)?;
-            binding.bind_output("correct", &mut correct)?;
+            binding.bind_output("measure", &mut measure)?;
         }
-        Ok(Stepper { session, provider, memory, bindings, state, current: 0, batch, scalars, loss, correct })
+        Ok(Stepper { session, provider, memory, bindings, state, current: 0, batch, scalars, loss, measure })
     }
 
     /// Where the steps run.
@@ -95,7 +95,7 @@ impl Stepper {
         self.session.run_binding(&self.bindings[self.current]).context("the training step failed")?;
         self.current = 1 - self.current;
         let scalar = |tensor: &Tensor<f32>| tensor.try_extract_scalar::<f32>();
-        Ok(Measured { loss: scalar(&self.loss)?, correct: scalar(&self.correct)? })
+        Ok(Measured { loss: scalar(&self.loss)?, measure: scalar(&self.measure)? })
     }
 }
 

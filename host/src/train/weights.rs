@@ -6,7 +6,7 @@ use rand::RngExt;
 
 /// Values of all parameters at the start: weights uniform in ±b, biases 0.
 ///
-/// `b = √(6 / fan_in)` before a ReLU (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before none (Glorot & Bengio 2010).
+/// `b = √(6 / fan_in)` before a ReLU (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before none or a sigmoid (Glorot & Bengio 2010).
 pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
     let parameters = network.parameters().iter().enumerate();
     parameters
@@ -15,7 +15,9 @@ pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
             let bound = match parameter.role {
                 Role::Bias => return vec![0.0; size],
                 Role::Weight { fan_in, activation: Activation::Relu, .. } => 6.0 / fan_in as f32,
-                Role::Weight { fan_in, fan_out, activation: Activation::Linear } => 6.0 / (fan_in + fan_out) as f32,
+                Role::Weight { fan_in, fan_out, activation: Activation::Linear | Activation::Sigmoid } => {
+                    6.0 / (fan_in + fan_out) as f32
+                }
             }
             .sqrt();
             let mut generator = generator(seed, Purpose::Weights, index as u64);

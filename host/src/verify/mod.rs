@@ -12,10 +12,9 @@ pub use onnxruntime::OnnxRuntime;
 pub use tract::Tract;
 
 use crate::quantize::{Affine, Network};
-use crate::twin::Twin;
+use crate::twin::{Twin, integers};
 use anyhow::{Result, ensure};
 use difference::Sums;
-use firmware::model::Element;
 use serde::Serialize;
 
 /// The real values of each tensor for one input, NHWC, in the order of the network's and the container's tensors;
@@ -36,13 +35,7 @@ pub fn twin(twin: &mut Twin, input: &[i8]) -> Result<Activations> {
     let bytes = twin.trace(input)?;
     let real = |(tensor, bytes): (firmware::model::Tensor, Vec<u8>)| {
         let affine = Affine { scale: tensor.scale, zero_point: tensor.zero_point };
-        let values = match tensor.element {
-            Element::I8 => bytes.iter().map(|&byte| affine.dequantize((byte as i8).into())).collect(),
-            Element::I32 => {
-                let words = bytes.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-                words.map(|word| affine.dequantize(word)).collect()
-            }
-        };
+        let values = integers(&bytes, tensor.element).into_iter().map(|value| affine.dequantize(value)).collect();
         Some(values)
     };
     Ok(twin.model().tensors().zip(bytes).map(real).collect())

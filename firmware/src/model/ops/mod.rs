@@ -2,13 +2,14 @@
 
 mod conv2d;
 mod dense;
+mod lookup;
 mod max_pool2d;
 mod output_stage;
 
-use super::format::{NO_TENSOR, OP_CONV2D, OP_DENSE, OP_MAX_POOL2D, OpRecord, Span};
+use super::format::{NO_TENSOR, OP_CONV2D, OP_DENSE, OP_LOOKUP, OP_MAX_POOL2D, OpRecord, Span};
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
-use crate::kernels::{Conv2d, Dense, MaxPool2d, Window};
+use crate::kernels::{Conv2d, Dense, Lookup, MaxPool2d, Window};
 
 /// One step of a model.
 #[derive(Clone, Copy)]
@@ -36,6 +37,8 @@ pub enum Parameters<'m> {
     MaxPool2d(MaxPool2d),
     /// Matrix–vector product.
     Dense(Dense<'m>),
+    /// A function of each value by itself.
+    Lookup(Lookup<'m>),
 }
 
 /// What an operator's file reads from.
@@ -80,6 +83,7 @@ impl<'m> Op<'m> {
             OP_CONV2D => conv2d::decode(&context)?,
             OP_MAX_POOL2D => max_pool2d::decode(&context)?,
             OP_DENSE => dense::decode(&context)?,
+            OP_LOOKUP => lookup::decode(&context)?,
             _ => return Err(Error::UnknownOp { op: index }),
         };
         Ok(Op { input, output, variant, parameters, scratch_bytes, data })
@@ -93,7 +97,7 @@ impl<'m> Op<'m> {
                 conv.output.elements() as u64 * pooled as u64 * conv.taps() as u64
             }
             Parameters::Dense(dense) => dense.inputs as u64 * dense.outputs as u64,
-            Parameters::MaxPool2d(_) => 0,
+            Parameters::MaxPool2d(_) | Parameters::Lookup(_) => 0,
         }
     }
 }

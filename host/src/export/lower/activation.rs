@@ -1,8 +1,15 @@
-//! Activations, which join the layer before them.
+//! Activations: ReLU, which joins the layer before it, and those that become a table.
 
 use super::onnx::Node;
 use super::{Lowering, Refusal, Value, refuse};
-use crate::quantize::Kind;
+use crate::quantize::{Function, Kind};
+
+/// Sigmoid and the like: a table of 256 answers.
+pub fn lookup<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, function: Function) -> Result<(), Refusal> {
+    let Value { tensor, flat } = lowering.activation(node)?;
+    let shape = lowering.network.tensors[tensor].shape;
+    lowering.push(node, Kind::Lookup { function }, tensor, shape, flat)
+}
 
 /// Relu: the convolution or dense layer before it clamps. Through a max-pool the two change places, which
 /// changes no number: both are monotone, so max(relu(x)) = relu(max(x)).
@@ -17,6 +24,12 @@ pub fn relu<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refu
         match lowering.network.ops[index].kind {
             Kind::Conv2d { .. } | Kind::Dense { .. } => break index,
             Kind::MaxPool2d { .. } => through.push(lowering.network.ops[index].inputs[0]),
+            Kind::Lookup { .. } => {
+                return refuse(
+                    "it stands behind another activation",
+                    "let it follow a convolution, a dense layer or a pool",
+                );
+            }
         }
     };
     let names = through.iter().filter_map(|&tensor| lowering.network.tensors[tensor].value.as_deref());

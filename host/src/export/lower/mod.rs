@@ -15,7 +15,7 @@ mod reshape;
 #[cfg(test)]
 mod tests;
 
-use crate::quantize::{Float, Kind, Network, Op, Shape, Tensor};
+use crate::quantize::{Float, Function, Kind, Network, Op, Shape, Tensor};
 use anyhow::{Context, Result, bail, ensure};
 use onnx::{Constants, Node};
 use std::collections::HashMap;
@@ -121,6 +121,7 @@ impl<'m> Lowering<'m> {
             "MaxPool" => conv::max_pool(self, node),
             "Gemm" => dense::gemm(self, node),
             "Relu" => activation::relu(self, node),
+            "Sigmoid" => activation::lookup(self, node, Function::Sigmoid),
             "Flatten" => reshape::flatten(self, node),
             "Reshape" => reshape::reshape(self, node),
             "Identity" => self.alias(node, |value| value),
@@ -128,7 +129,7 @@ impl<'m> Lowering<'m> {
             "Constant" => Ok(()),
             _ => refuse(
                 "this operator is not supported",
-                "build the model from Conv, MaxPool, Gemm, Relu, Flatten and Reshape",
+                "build the model from Conv, MaxPool, Gemm, Relu, Sigmoid, Flatten and Reshape",
             ),
         }
     }

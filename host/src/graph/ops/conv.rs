@@ -17,8 +17,8 @@ pub struct Conv2d {
     pub columns: (usize, usize),
 }
 
-/// Below so many values a patch, the weight gradient gathers all patches and does one product: with few channels, a product
-/// for each kernel position would have too few columns.
+/// Up to so many values a patch, the weight gradient gathers all patches and does one product: one wide product beats a narrow
+/// one for each kernel position, until the gathered patches no longer fit the cache.
 const GATHERED_PATCH: usize = 512;
 
 impl Conv2d {
@@ -78,8 +78,8 @@ impl Conv2d {
         graph.apply(Conv2d { stride: 1, rows: zeros[0], columns: zeros[1] }, &[spread, transposed])
     }
 
-    /// ∂loss/∂weights: for each kernel position a product of `dy` with the part of `x` that the position saw. Faster on the
-    /// CPU than gathering patches first, and than a Conv with exchanged operands.
+    /// ∂loss/∂weights: products of `dy` with the part of `x` that each kernel position saw, all in one while a patch is small
+    /// enough. Faster on the CPU than a Conv with exchanged operands.
     fn weight_gradient(&self, graph: &mut Graph, x: Value, weights: Value, dy: Value) -> Result<Value> {
         let [batch, channels, height, width] = graph.dimensions(x, "a convolution's input")?;
         let [filters, _, h, w] = graph.dimensions(weights, "a convolution's weights")?;
