@@ -15,6 +15,11 @@ use firmware::model::Model;
 use firmware::plan::Interpreter;
 use rtt_target::{DownChannel, UpChannel};
 
+#[cfg(feature = "cycle-counter")]
+mod cycle_counter;
+#[cfg(feature = "cycle-counter")]
+pub use cycle_counter::CycleCounter;
+
 /// A clock that counts up at a fixed rate.
 pub trait Clock {
     /// Ticks since some moment, wrapping at 2³².

@@ -1,7 +1,7 @@
 //! A board's firmware: built from `boards/`, and what its ELF file says about it.
 
 use super::board::Board;
-use crate::setup;
+use crate::setup::{self, ThumbToolchain};
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags, elf};
 use std::ops::Range;
@@ -26,10 +26,15 @@ pub struct Firmware {
 impl Firmware {
     /// Builds the firmware of `board`, which takes no time when nothing has changed.
     pub fn build(board: &Board) -> Result<Self> {
-        let folder = boards_folder()?;
+        let folder = project_folder()?.join("boards");
         let target_folder = folder.join("target");
-        let mut cargo = setup::thumb(board.core.target())?.cargo();
-        let output = cargo
+        let toolchain = setup::thumb(board.core.target())?;
+        // The folder of a board that exists names this linker; Debian's Rust has its own, which outranks it.
+        if board.usb.is_some() && matches!(toolchain, ThumbToolchain::Installed { .. }) {
+            setup::flip_link()?;
+        }
+        let output = toolchain
+            .cargo()
             .args(["build", "--release", "--quiet", "--target", board.core.target(), "--target-dir"])
             .arg(&target_folder)
             // Meant for this machine, where it has been set.
@@ -53,7 +58,7 @@ impl Firmware {
             let found = file.symbols().find(|symbol| symbol.name() == Ok(name));
             found.map(|symbol| symbol.address() as u32).with_context(|| format!("it has no symbol {name}"))
         };
-        let stack = symbol("__sheap")?..symbol("_stack_start")?;
+        let stack = symbol("_stack_end")?..symbol("_stack_start")?;
         let rtt_address = symbol("_SEGGER_RTT")?.into();
         let flash_bytes = file.segments().map(|segment| segment.file_range().1 as u32).sum();
         let is_in_ram = |flags| matches!(flags, SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC | elf::SHF_WRITE) == u64::from(elf::SHF_ALLOC | elf::SHF_WRITE));
@@ -77,11 +82,11 @@ impl Firmware {
     }
 }
 
-/// The folder `boards/` above the current folder, else the one beside the sources of this tool.
-fn boards_folder() -> Result<PathBuf> {
+/// The folder that holds `boards/`: above the current folder, else that of this tool's sources.
+pub fn project_folder() -> Result<PathBuf> {
     let here = std::env::current_dir().context("the current folder cannot be read")?;
     let beside_sources = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf);
-    let candidates = here.ancestors().map(Path::to_path_buf).chain(beside_sources);
-    let found = candidates.map(|folder| folder.join("boards")).find(|folder| folder.join("Cargo.toml").is_file());
+    let mut candidates = here.ancestors().map(Path::to_path_buf).chain(beside_sources);
+    let found = candidates.find(|folder| folder.join("boards/Cargo.toml").is_file());
     found.context("there is no folder boards/ with the firmware sources here: run this inside the project")
 }

@@ -1,22 +1,22 @@
 //! Provisioning: what the commands need from outside the repository, found or installed once.
 //!
 //! ```text
-//! onnxruntime · thumb · qemu · probe_tools    the parts, each with a look (`…_part`) and an installing function
+//! onnxruntime · thumb · qemu · cargo_tools    the parts, each with a look (`…_part`) and an installing function
 //! wheel · system                              Python wheels; programs and packages of this machine
 //! cache                                       the cache folder: locked, filled beside and renamed into place
 //! ```
 
 mod cache;
+mod cargo_tools;
 mod onnxruntime;
-mod probe_tools;
 mod qemu;
 mod system;
 mod thumb;
 mod wheel;
 
 pub use cache::{cache_dir, interrupt, provide, sha256};
+pub use cargo_tools::{flip_link, probe_tools};
 pub use onnxruntime::{cuda_libraries, onnxruntime};
-pub use probe_tools::probe_tools;
 pub use qemu::qemu;
 pub use thumb::{TARGETS, ThumbToolchain, thumb};
 
@@ -56,9 +56,10 @@ pub fn look(extras: Extras) -> Result<Vec<Part>> {
     let system = System::detect();
     let mut parts = vec![onnxruntime::part(extras.gpu)?];
     parts.extend(TARGETS.iter().map(|target| thumb::part(&system, target)));
+    parts.push(cargo_tools::FLIP_LINK.part(&system));
     parts.push(qemu::part(&system));
     if extras.probe_tools {
-        parts.push(probe_tools::part(&system));
+        parts.push(cargo_tools::PROBE_TOOLS.part(&system));
     }
     Ok(parts)
 }
@@ -73,6 +74,8 @@ pub fn install(extras: Extras) -> Result<()> {
         stop_if_interrupted()?;
         thumb(target)?;
     }
+    stop_if_interrupted()?;
+    flip_link()?;
     stop_if_interrupted()?;
     qemu()?;
     if extras.probe_tools {

@@ -1,4 +1,4 @@
-//! Hands `memory.x` to the linker.
+//! Every board's build script: hands its `memory.x` to the linker.
 
 use std::path::PathBuf;
 
