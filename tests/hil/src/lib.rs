@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`subject`] | a small model with random weights, in the shape of the digit CNN |
 //! | [`cases`] | what every board is put through |
+//! | [`on_target`] | the tests that run on the core itself |
 //!
 //! `tests/hil.rs` makes a trial of each board and case.
 
 pub mod cases;
+pub mod on_target;
 pub mod subject;

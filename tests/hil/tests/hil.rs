@@ -4,6 +4,7 @@
 //! `HIL_BOARDS=microbit=0d28:0204`; several are separated by commas.
 
 use hil::cases::{ANY, Case, EMULATED};
+use hil::on_target;
 use host::device::{Board, Place, boards};
 use libtest_mimic::{Arguments, Trial};
 
@@ -13,6 +14,9 @@ fn main() {
     for board in boards() {
         if board.machine.is_some() {
             trials.extend(ANY.iter().chain(EMULATED).map(|case| trial(board, Place::Emulated, "emulated", case)));
+            if on_target::BOARDS.contains(&board.name) {
+                trials.push(trial(board, Place::Emulated, "emulated", &("tests-on-the-core-pass", on_target::run)));
+            }
         }
         if board.usb.is_some() {
             trials.extend(real(board));

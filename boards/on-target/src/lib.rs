@@ -1,0 +1,59 @@
+//! Tests that run on the core itself: kernels against golden vectors, the container's check, the interpreter
+//! and the link, compiled and linked as the firmware is.
+//!
+//! On an emulated board they are trials of `cargo test --release -p hil`. On any board with a probe, from
+//! this folder, with the board's target and probe-rs's name of its chip:
+//!
+//! ```sh
+//! export CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUNNER="probe-rs run --chip nRF52840_xxAA"
+//! BOARD=nrf52840-dk cargo test --release --target thumbv7em-none-eabihf
+//! ```
+//!
+//! `build.rs` computes what they compare with; this crate holds it.
+
+#![no_std]
+
+use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
+
+/// Aligned as a container has to be.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
+macro_rules! aligned {
+    ($name:literal) => {{
+        static BYTES: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $name)));
+        &BYTES.0
+    }};
+}
+
+/// What one packing is tested with.
+#[derive(Clone, Copy, Debug)]
+pub struct Vectors {
+    /// Weights of the golden convolution.
+    pub conv2d: &'static [u8],
+    /// Weights of the golden dense layer.
+    pub dense: &'static [u8],
+    /// A small model that has every op.
+    pub container: &'static [u8],
+    /// What its ops write, one behind the other.
+    pub trace: &'static [u8],
+}
+
+/// The vectors of a packing; `None` for an unknown one.
+pub fn vectors(packing: u8) -> Option<Vectors> {
+    match packing {
+        PACKING_PORTABLE => Some(Vectors {
+            conv2d: aligned!("conv2d.0"),
+            dense: aligned!("dense.0"),
+            container: aligned!("container.0"),
+            trace: aligned!("trace.0"),
+        }),
+        PACKING_DSP => Some(Vectors {
+            conv2d: aligned!("conv2d.1"),
+            dense: aligned!("dense.1"),
+            container: aligned!("container.1"),
+            trace: aligned!("trace.1"),
+        }),
+        _ => None,
+    }
+}

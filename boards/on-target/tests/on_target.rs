@@ -1,0 +1,159 @@
+//! See the crate's head for how these run.
+
+#![no_std]
+#![no_main]
+
+#[path = "../../../firmware/tests/common/golden.rs"]
+mod golden;
+
+use core::panic::PanicInfo;
+
+/// Says what failed; the runner shows it.
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    semihosting::eprintln!("{info}");
+    semihosting::process::abort()
+}
+
+#[embedded_test::tests]
+mod tests {
+    use crate::golden;
+    use firmware::kernels::reference;
+    use firmware::kernels::variants::VARIANTS;
+    use firmware::link::{Device, ErrorCode, FRAME_BYTES, Reply, Request};
+    use firmware::model::{Error, Model};
+    use firmware::plan::Interpreter;
+    use on_target::{Vectors, vectors};
+    use {cortex_m as _, cortex_m_rt as _};
+
+    /// Each form of the kernels with its vectors; every packing has some.
+    fn forms() -> impl Iterator<Item = (&'static firmware::kernels::variants::Variant, Vectors)> {
+        VARIANTS.iter().map(|variant| (variant, vectors(variant.packing).unwrap()))
+    }
+
+    /// Bytes as the weights that they are.
+    fn signed<const N: usize>(bytes: &[u8]) -> [i8; N] {
+        core::array::from_fn(|index| bytes.get(index).map_or(0, |byte| *byte as i8))
+    }
+
+    /// The input that `build.rs` traced.
+    fn fill(input: &mut [i8]) {
+        let mut state = 7u32.wrapping_mul(0x9e37_79b9) | 1;
+        for value in input {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            *value = (state >> 11) as i8;
+        }
+    }
+
+    #[test]
+    fn conv2d_equals_exact_arithmetic() {
+        let (input, weights) = (golden::conv2d_input(), golden::conv2d_weights());
+        let mut output = [77; 24];
+        reference::conv2d(&golden::conv2d(&weights), &input, &mut output, &mut []);
+        assert_eq!(output, golden::CONV2D_OUTPUT);
+        for (variant, vectors) in forms() {
+            let weights = signed::<64>(vectors.conv2d);
+            let conv = golden::conv2d(&weights[..vectors.conv2d.len()]);
+            let mut scratch = [0; 256];
+            assert!((variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool) <= size_of_val(&scratch));
+            output.fill(77);
+            (variant.conv2d)(&conv, &input, &mut output, &mut scratch);
+            assert_eq!(output, golden::CONV2D_OUTPUT, "{}", variant.name);
+        }
+    }
+
+    #[test]
+    fn dense_equals_exact_arithmetic() {
+        let (input, weights) = (golden::dense_input(), golden::dense_weights());
+        let (mut activations, mut logits) = ([77; 4], [77; 4]);
+        reference::dense(&golden::dense(&weights), &input, &mut activations, &mut []);
+        assert_eq!(activations, golden::DENSE_ACTIVATIONS);
+        for (variant, vectors) in forms() {
+            let weights = signed::<64>(vectors.dense);
+            let dense = golden::dense(&weights[..vectors.dense.len()]);
+            logits.fill(77);
+            (variant.dense_logits)(&dense, &input, &mut logits, &mut []);
+            assert_eq!(logits, golden::DENSE_LOGITS, "{}", variant.name);
+        }
+    }
+
+    #[test]
+    fn a_damaged_container_is_refused() {
+        for (_, Vectors { container, .. }) in forms() {
+            assert!(Model::parse(container).is_ok());
+            assert!(Model::parse(&container[..container.len() - 16]).is_err());
+            assert!(Model::parse(&[]).is_err());
+        }
+    }
+
+    #[test]
+    fn an_arena_that_is_too_small_is_refused() {
+        for (_, Vectors { container, .. }) in forms() {
+            let model = Model::parse(container).unwrap();
+            let (mut arena, mut scratch) = ([0; 4], [0; 300]);
+            let refused = Interpreter::new(model, &mut arena, &mut scratch).map(drop);
+            let needed_bytes = model.arena_bytes() as u32;
+            assert_eq!(refused, Err(Error::ArenaTooSmall { needed_bytes, available_bytes: 16 }));
+        }
+    }
+
+    #[test]
+    fn every_op_writes_what_the_host_computed() {
+        for (variant, Vectors { container, trace, .. }) in forms() {
+            let (mut arena, mut scratch) = ([0; 300], [0; 300]);
+            let mut interpreter = Interpreter::new(Model::parse(container).unwrap(), &mut arena, &mut scratch).unwrap();
+            fill(interpreter.input_mut());
+            let mut rest = trace;
+            for index in 0..interpreter.model().op_count() {
+                interpreter.run_op(index).unwrap();
+                let output = interpreter.model().op(index).unwrap().output;
+                let seen = interpreter.tensor_bytes(output).unwrap();
+                let (expected, behind) = rest.split_at(seen.len());
+                assert_eq!(seen, expected, "{}, op {index}", variant.name);
+                rest = behind;
+            }
+            assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_link_answers() {
+        // Every build has the portable form.
+        let Vectors { container, trace, .. } = vectors(firmware::model::format::PACKING_PORTABLE).unwrap();
+        let (mut arena, mut scratch) = ([0; 300], [0; 300]);
+        let interpreter = Model::parse(container).and_then(|model| Interpreter::new(model, &mut arena, &mut scratch));
+        let mut device = Device::new("bench", interpreter);
+        let mut input = [0; 84];
+        fill(&mut input);
+        let input = input.map(|value| value as u8);
+        let logits = &trace[trace.len() - 12..];
+        expect(&mut device, Request::Write { offset: 0, data: &input }, Reply::Done { ticks: 0 });
+        expect(&mut device, Request::Run { first: 0, count: 4 }, Reply::Done { ticks: 100 });
+        expect(&mut device, Request::Read { tensor: 4, offset: 0, length: 12 }, Reply::Data(logits));
+        expect(&mut device, Request::Run { first: 0, count: 5 }, Reply::Error(ErrorCode::OutOfRange));
+        answer(&mut device, &[9; 20], Reply::Error(ErrorCode::Malformed));
+        answer(&mut device, &[9; FRAME_BYTES], Reply::Error(ErrorCode::TooLong));
+    }
+
+    fn expect(device: &mut Device<'_>, request: Request<'_>, reply: Reply<'_>) {
+        let mut frame = [0; FRAME_BYTES];
+        let frame = postcard::to_slice_cobs(&request, &mut frame).unwrap();
+        answer(device, &frame[..frame.len() - 1], reply);
+    }
+
+    /// Sends a frame and its ending zero.
+    fn answer(device: &mut Device<'_>, frame: &[u8], expected: Reply<'_>) {
+        let mut clock = 0;
+        let mut ticks = || {
+            clock += 100;
+            clock
+        };
+        assert!(frame.iter().all(|byte| device.push(*byte, &mut ticks).is_none()));
+        let reply = device.push(0, &mut ticks).unwrap();
+        let mut copy = [0; FRAME_BYTES];
+        copy[..reply.len()].copy_from_slice(reply);
+        assert_eq!(postcard::from_bytes_cobs::<Reply<'_>>(&mut copy[..reply.len()]).unwrap(), expected);
+    }
+}

@@ -1,0 +1,115 @@
+//! The tests of `boards/on-target`, in QEMU alone: each is a run of one ELF file that is told by semihosting which
+//! test to run, and whose exit status is the answer. On a board, `probe-rs run` does the same.
+
+use anyhow::{Context, Result, bail, ensure};
+use host::device::image::project_folder;
+use host::device::{Board, Place};
+use host::setup;
+use object::{Object, ObjectSection, ObjectSymbol};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Boards with room for the tests, in cores that differ in their kernels.
+pub const BOARDS: [&str; 2] = ["mps2-an386", "microbit"];
+
+/// Longest time for one test; each takes well below a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Builds the tests for `board` and runs each in an emulator of its own.
+pub fn run(board: &'static Board, _place: Place) -> Result<()> {
+    let machine = board.machine.as_ref().with_context(|| format!("{} cannot be emulated", board.name))?;
+    let qemu = setup::qemu()?;
+    let elf = build(board)?;
+    let tests = tests(&std::fs::read(&elf)?)?;
+    ensure!(!tests.is_empty(), "{} holds no test", elf.display());
+    let mut failures = String::new();
+    for Test { name, address } in tests {
+        let mut command = Command::new(&qemu);
+        command
+            .args(["-M", machine.name, "-nodefaults", "-display", "none", "-serial", "null", "-monitor", "none"])
+            .args(machine.arguments)
+            .arg("-semihosting-config")
+            .arg(format!("enable=on,target=native,arg=run_addr,arg={address}"))
+            .arg("-kernel")
+            .arg(&elf);
+        let output = finish(command).with_context(|| format!("{name} on {}", board.name))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            failures += &format!("\n{name}: {}, {}", output.status, said.trim());
+        }
+    }
+    ensure!(failures.is_empty(), "on {}:{failures}", board.name);
+    Ok(())
+}
+
+/// The ELF file with the tests, linked for `board`.
+fn build(board: &Board) -> Result<PathBuf> {
+    let boards = project_folder()?.join("boards");
+    let output = setup::thumb(board.core.target())?
+        .cargo()
+        .args(["test", "--release", "--no-run", "--message-format=json", "--target", board.core.target()])
+        .arg("--target-dir")
+        .arg(boards.join("target"))
+        .env("BOARD", board.name)
+        // Meant for this machine, where it has been set.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .current_dir(boards.join("on-target"))
+        .output()
+        .context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("the tests for {} do not build: {}", board.name, String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let executable = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    let built = executable.last().context("cargo names no executable")?;
+    // The tests of another board with the same core are linked to the same place.
+    let own = built.with_file_name(format!("on_target-{}", board.name));
+    std::fs::copy(&built, &own).with_context(|| format!("cannot write {}", own.display()))?;
+    Ok(own)
+}
+
+/// Runs a command that says little to its end, or ends it after [`PATIENCE`].
+fn finish(mut command: Command) -> Result<Output> {
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = piped.spawn().context("cannot start the emulator")?;
+    let start = Instant::now();
+    while child.try_wait()?.is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill()?;
+            child.wait()?;
+            bail!("no end after {} seconds", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(child.wait_with_output()?)
+}
+
+/// A test in an ELF file.
+struct Test {
+    name: String,
+    address: u32,
+}
+
+/// embedded-test notes each test in a section that is not loaded: the symbol's name is JSON, and the first word at it
+/// is the address to call.
+fn tests(elf: &[u8]) -> Result<Vec<Test>> {
+    let file = object::File::parse(elf)?;
+    let section = file.section_by_name(".embedded_test").context("the ELF file has no section of tests")?;
+    let data = section.data()?;
+    let mut tests = Vec::new();
+    for symbol in file.symbols() {
+        let Ok(description) = symbol.name().map(serde_json::from_str::<serde_json::Value>) else { continue };
+        let Some(name) = description.ok().and_then(|description| Some(description["name"].as_str()?.to_owned())) else {
+            continue;
+        };
+        let offset = symbol.address().wrapping_sub(section.address()) as usize;
+        let word = data.get(offset..).and_then(|data| data.first_chunk()).context("a test lies outside its section")?;
+        tests.push(Test { name, address: u32::from_le_bytes(*word) });
+    }
+    Ok(tests)
+}
