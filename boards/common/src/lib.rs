@@ -66,6 +66,9 @@ macro_rules! channels {
     }};
 }
 
+#[cfg(feature = "mps")]
+pub mod mps;
+
 /// The part of flash that holds a model, as `memory.x` says.
 pub fn model_region() -> &'static [u8] {
     unsafe extern "C" {

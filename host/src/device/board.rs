@@ -67,18 +67,57 @@ pub struct Board {
     pub usb: Option<(u16, u16)>,
 }
 
+/// Arm's MPS boards.
+const MPS: &str = include_str!("chips/mps.yaml");
+
 /// Every board.
 pub static BOARDS: &[Board] = &[
     Board {
         name: "mps2-an386",
         core: Core::CortexM4,
         chip: "mps2-an386",
-        chip_description: Some(include_str!("chips/mps2.yaml")),
+        chip_description: Some(MPS),
         flash: 0..0x0040_0000,
         ram: 0x2000_0000..0x2040_0000,
         model: 0x0010_0000..0x0020_0000,
         clock_hz: 25_000_000,
         machine: Some(MachineSpec { name: "mps2-an386", arguments: &[], code: 0..0x0010_0000 }),
+        usb: None,
+    },
+    Board {
+        name: "mps2-an500",
+        core: Core::CortexM7,
+        chip: "mps2-an500",
+        chip_description: Some(MPS),
+        flash: 0..0x0040_0000,
+        ram: 0x2000_0000..0x2040_0000,
+        model: 0x0010_0000..0x0020_0000,
+        clock_hz: 25_000_000,
+        machine: Some(MachineSpec { name: "mps2-an500", arguments: &[], code: 0..0x0010_0000 }),
+        usb: None,
+    },
+    Board {
+        name: "mps2-an505",
+        core: Core::CortexM33,
+        chip: "mps2-an505",
+        chip_description: Some(MPS),
+        flash: 0x1000_0000..0x1040_0000,
+        ram: 0x3800_0000..0x3840_0000,
+        model: 0x1010_0000..0x1020_0000,
+        clock_hz: 20_000_000,
+        machine: Some(MachineSpec { name: "mps2-an505", arguments: &[], code: 0x1000_0000..0x1010_0000 }),
+        usb: None,
+    },
+    Board {
+        name: "mps3-an547",
+        core: Core::CortexM55,
+        chip: "mps3-an547",
+        chip_description: Some(MPS),
+        flash: 0..0x0008_0000,
+        ram: 0x2000_0000..0x2008_0000,
+        model: 0x0002_0000..0x0008_0000,
+        clock_hz: 20_000_000,
+        machine: Some(MachineSpec { name: "mps3-an547", arguments: &[], code: 0..0x0002_0000 }),
         usb: None,
     },
     Board {

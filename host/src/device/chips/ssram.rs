@@ -1,7 +1,7 @@
 //! Flash algorithm (CMSIS-Pack: Init, UnInit, EraseSector, ProgramPage) for memory that is RAM but
 //! is to behave as NOR flash: erasing sets all bits of a 4 KiB sector, programming can only clear bits.
 //!
-//! `mps2.yaml` holds the machine code; after a change here:
+//! `mps.yaml` holds the machine code; after a change here:
 //!
 //! ```sh
 //! rustc --edition 2024 --target thumbv6m-none-eabi --crate-type lib --emit obj -o ssram.o ssram.rs

@@ -141,6 +141,16 @@ fn a_special_register_is_read_by_an_injected_instruction_that_leaves_no_trace() 
 }
 
 #[test]
+fn the_stack_pointers_of_both_security_states_are_read() {
+    let mut core = core(&[NOP; 8]);
+    core.write_word(DHCSR, HALT).unwrap();
+    for (selector, expected) in [(26, 0x2000_4000), (24, 0x2000_8000), (99, 0)] {
+        core.write_word(DCRSR, selector).unwrap();
+        assert_eq!(core.read_word(DCRDR).unwrap(), expected, "selector {selector}");
+    }
+}
+
+#[test]
 fn registers_are_not_touched_while_the_core_runs() {
     let mut core = core(&[NOP; 8]);
     core.write_word(DHCSR, RUN).unwrap();

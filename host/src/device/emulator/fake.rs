@@ -125,12 +125,14 @@ impl Machine for Fake {
     fn step(&mut self) -> io::Result<()> {
         self.assert_stopped();
         self.steps += 1;
-        // `mrs r0, msp`, the one instruction that the tests have injected.
+        // `mrs r0, msp` and `mrs r0, msp_ns`, the instructions that the tests have injected.
         let pc = self.registers[PC as usize] as u32;
         let mut instruction = [0; 4];
         self.get(pc, &mut instruction);
-        if instruction == [0xEF, 0xF3, 8, 0x80] {
-            self.registers[0] = 0x2000_4000;
+        match instruction {
+            [0xEF, 0xF3, 8, 0x80] => self.registers[0] = 0x2000_4000,
+            [0xEF, 0xF3, 0x88, 0x80] => self.registers[0] = 0x2000_8000,
+            _ => {}
         }
         self.registers[PC as usize] += 2;
         Ok(())

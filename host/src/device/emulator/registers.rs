@@ -7,9 +7,13 @@ use std::time::Duration;
 /// `SYSm` numbers of the `MRS` and `MSR` instructions.
 const SYSM_MSP: u8 = 8;
 const SYSM_PSP: u8 = 9;
+const SYSM_MSPLIM: u8 = 10;
+const SYSM_PSPLIM: u8 = 11;
 /// PRIMASK, BASEPRI, FAULTMASK, CONTROL: bytes 0 to 3 of selector 20. The cores of ARMv6-M have the
 /// first and the last.
 const SYSM_MASKS: [u8; 4] = [16, 17, 19, 20];
+/// The same numbers with this bit name the non-secure registers, in the secure state of ARMv8-M.
+const SYSM_NON_SECURE: u8 = 0x80;
 const THUMB: u64 = 1 << 24;
 const STEP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -18,8 +22,6 @@ pub fn read(machine: &mut impl Machine, selector: u32, is_v6m: bool) -> io::Resu
     match selector {
         0..=15 => machine.register(selector).map(|value| value as u32),
         16 => machine.register(XPSR).map(|value| value as u32),
-        17 => special(machine, SYSM_MSP),
-        18 => special(machine, SYSM_PSP),
         20 => {
             let mut value = 0;
             for (byte, sysm) in masks(is_v6m) {
@@ -32,7 +34,7 @@ pub fn read(machine: &mut impl Machine, selector: u32, is_v6m: bool) -> io::Resu
             let pair = machine.register(D0 + (selector - 64) / 2)?;
             Ok((pair >> (selector % 2 * 32)) as u32)
         }
-        _ => Ok(0),
+        _ => stack_pointer(selector).map_or(Ok(0), |sysm| special(machine, sysm)),
     }
 }
 
@@ -41,8 +43,6 @@ pub fn write(machine: &mut impl Machine, selector: u32, value: u32, is_v6m: bool
     match selector {
         0..=15 => machine.set_register(selector, value.into(), 4),
         16 => machine.set_register(XPSR, value.into(), 4),
-        17 => set_special(machine, SYSM_MSP, value),
-        18 => set_special(machine, SYSM_PSP, value),
         20 => masks(is_v6m).try_for_each(|(byte, sysm)| set_special(machine, sysm, value >> (8 * byte) & 0xFF)),
         33 => machine.set_register(FPSCR, value.into(), 4),
         64..=95 => {
@@ -50,8 +50,24 @@ pub fn write(machine: &mut impl Machine, selector: u32, value: u32, is_v6m: bool
             let other_half = machine.register(number)? & !(0xFFFF_FFFF << shift);
             machine.set_register(number, other_half | u64::from(value) << shift, 8)
         }
-        _ => Ok(()),
+        _ => stack_pointer(selector).map_or(Ok(()), |sysm| set_special(machine, sysm, value)),
     }
+}
+
+/// `SYSm` of a stack pointer or its limit: 17 and 18 are those of the present security state, the rest those of
+/// ARMv8-M, whose cores are in the secure state here (ARMv8-M ARM, DCRSR).
+fn stack_pointer(selector: u32) -> Option<u8> {
+    Some(match selector {
+        17 | 26 => SYSM_MSP,
+        18 | 27 => SYSM_PSP,
+        24 => SYSM_NON_SECURE | SYSM_MSP,
+        25 => SYSM_NON_SECURE | SYSM_PSP,
+        28 => SYSM_MSPLIM,
+        29 => SYSM_PSPLIM,
+        30 => SYSM_NON_SECURE | SYSM_MSPLIM,
+        31 => SYSM_NON_SECURE | SYSM_PSPLIM,
+        _ => return None,
+    })
 }
 
 fn masks(is_v6m: bool) -> impl Iterator<Item = (usize, u8)> {
