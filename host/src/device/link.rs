@@ -65,10 +65,10 @@ impl Link {
         for request in requests {
             frames.extend(encode(request)?);
         }
-        self.exchange_raw(core, frames, requests.len(), |index| name(&requests[index]))
+        self.exchange_raw(core, frames, requests.len(), |index| requests.get(index).map_or("a request", name))
     }
 
-    /// Sends bytes, which need be no frames, and waits for `count` replies; `name` says what a reply
+    /// Sends all of the bytes, which need be no frames, and waits for `count` replies; `name` says what a reply
     /// that does not come would have answered.
     pub fn exchange_raw(
         &mut self,
@@ -79,7 +79,7 @@ impl Link {
     ) -> Result<Vec<RawReply>> {
         let mut replies = Vec::with_capacity(count);
         let (mut deadline, mut pause) = (Instant::now() + REPLY_TIMEOUT, PAUSES.0);
-        while replies.len() < count {
+        while replies.len() < count || !outgoing.is_empty() {
             let sent = self.send(core, &mut outgoing)?;
             let received = self.receive(core, &mut replies)?;
             if sent || received {

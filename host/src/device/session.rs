@@ -221,6 +221,13 @@ impl Session {
         reply.context("one reply was waited for")
     }
 
+    /// Sends bytes over the link that the device does not answer, such as the first part of a frame.
+    pub fn send_unanswered(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut core = self.probe.core(0)?;
+        let bytes = bytes.iter().copied().collect();
+        self.link.exchange_raw(&mut core, bytes, 0, |_| "arbitrary bytes").map(drop)
+    }
+
     /// Replaces the model alone and starts the firmware anew; the device may refuse the model, as
     /// [`Session::hello`] tells.
     pub fn replace_model(&mut self, container: &[u8]) -> Result<()> {

@@ -3,13 +3,14 @@
 use crate::subject;
 use anyhow::{Context, Result, bail, ensure};
 use firmware::link::{ErrorCode, Reply};
-use firmware::model::format::PACKING_PORTABLE;
+use firmware::model::format::{Header, PACKING_PORTABLE};
 use host::device::emulator::server::Server;
 use host::device::{Board, Place, Session};
 use host::setup;
 use host::twin::Twin;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::mem::offset_of;
 use std::time::{Duration, Instant};
 
 const SEED: u64 = 1;
@@ -21,8 +22,9 @@ pub type Case = (&'static str, fn(&'static Board, Place) -> Result<()>);
 pub const ANY: &[Case] = &[
     ("layers-equal-the-twin", layers_equal_the_twin),
     ("inferences-equal-the-twin", inferences_equal_the_twin),
-    ("a-damaged-model-is-refused", a_damaged_model_is_refused),
+    ("unusable-models-are-refused-with-the-reason", unusable_models_are_refused_with_the_reason),
     ("noise-on-the-link-is-answered", noise_on_the_link_is_answered),
+    ("half-a-message-does-not-outlive-a-flash", half_a_message_does_not_outlive_a_flash),
     ("the-stack-has-room", the_stack_has_room),
 ];
 
@@ -73,13 +75,25 @@ fn inferences_equal_the_twin(board: &'static Board, place: Place) -> Result<()> 
     Ok(())
 }
 
-fn a_damaged_model_is_refused(board: &'static Board, place: Place) -> Result<()> {
-    let good = subject::container(board.core.packing(), SEED);
-    let mut damaged = good.clone();
+fn unusable_models_are_refused_with_the_reason(board: &'static Board, place: Place) -> Result<()> {
+    let packing = board.core.packing();
+    let good = subject::container(packing, SEED);
+    let (mut damaged, mut future) = (good.clone(), good.clone());
     damaged[good.len() / 2] ^= 1;
-    let mut session = Session::open_unchecked(board, place, &damaged)?;
-    ensure!(session.hello()?.model_error.is_some(), "the device took a damaged model");
-    ensure!(session.run(0, 1).is_err(), "the device ran a damaged model");
+    future[offset_of!(Header, version)] = 2;
+    let mut session = open(board, place)?;
+    for (container, reason) in [
+        (damaged, "the model is damaged"),
+        (future, "the model has version 2, this build reads version 1"),
+        (subject::too_large(packing), "the model needs an arena of 16778000 bytes"),
+        (subject::unknown_packing(packing), "op 0 has weights that this core has no kernel for"),
+        (vec![0xFF; 16], "not a model"),
+    ] {
+        session.replace_model(&container)?;
+        let error = session.hello()?.model_error.with_context(|| format!("taken, although {reason}"))?.to_string();
+        ensure!(error.contains(reason), "refused because \"{error}\", not because \"{reason}\"");
+        ensure!(session.run(0, 1).is_err(), "the device ran, although {reason}");
+    }
     session.replace_model(&good)?;
     let hello = session.hello()?;
     ensure!(hello.model_error.is_none() && hello.model == "random-cnn", "a good model is refused: {hello:?}");
@@ -100,6 +114,17 @@ fn noise_on_the_link_is_answered(board: &'static Board, place: Place) -> Result<
     }
     ensure!(session.run(3, 2).is_err(), "the device ran an op that the model has not got");
     session.infer(&subject::input(0)).map(drop)
+}
+
+fn half_a_message_does_not_outlive_a_flash(board: &'static Board, place: Place) -> Result<()> {
+    let mut session = open(board, place)?;
+    let (portable, input) = (subject::container(PACKING_PORTABLE, SEED + 1), subject::input(0));
+    // The start of a frame that would be 250 bytes long.
+    session.send_unanswered(&[250, 1, 2, 3])?;
+    session.replace_model(&subject::container(board.core.packing(), SEED + 1))?;
+    let expected = outputs(&portable, &input)?.pop().context("the model has no op")?;
+    ensure!(session.infer(&input)?.output == expected, "the new model's answer is not the twin's");
+    Ok(())
 }
 
 fn the_stack_has_room(board: &'static Board, place: Place) -> Result<()> {

@@ -15,6 +15,21 @@ pub fn container(packing: u8, seed: u64) -> Vec<u8> {
     builder(packing, seed).finish()
 }
 
+/// The container with a tensor, which no op touches, at 16 MiB in the arena: more than any board has.
+pub fn too_large(packing: u8) -> Vec<u8> {
+    let mut builder = builder(packing, 1);
+    let last = builder.tensors[0].clone();
+    builder.tensors.push(Tensor { offset: 16 << 20, ..last });
+    builder.finish()
+}
+
+/// The container with its first op's weights packed in a way that no version knows.
+pub fn unknown_packing(packing: u8) -> Vec<u8> {
+    let mut builder = builder(packing, 1);
+    builder.ops[0].packing = u8::MAX;
+    builder.finish()
+}
+
 /// Input number `index`: noise over the whole range.
 pub fn input(index: u64) -> Vec<i8> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(index);

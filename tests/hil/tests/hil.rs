@@ -2,11 +2,13 @@
 //!
 //! Emulated boards always run. Real ones run when `HIL_BOARDS` names them with their probes, as in
 //! `HIL_BOARDS=microbit=0d28:0204`; several are separated by commas.
+//!
+//! `HIL_REPEAT=200` runs each trial so many times in a row and tells how many failed.
 
 use hil::cases::{ANY, Case, EMULATED};
 use hil::on_target;
 use host::device::{Board, Place, boards};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -36,8 +38,19 @@ fn real(board: &'static Board) -> Vec<Trial> {
 }
 
 fn trial(board: &'static Board, place: Place, kind: &str, &(name, case): &Case) -> Trial {
-    Trial::test(format!("{}/{name}", board.name), move || {
-        case(board, place).map_err(|error| format!("{error:#}").into())
-    })
-    .with_kind(kind)
+    let run = move || case(board, place.clone()).map_err(|error| format!("{error:#}"));
+    Trial::test(format!("{}/{name}", board.name), move || repeat(run).map_err(Failed::from)).with_kind(kind)
+}
+
+/// Runs a trial as often as `HIL_REPEAT` says; the error tells of the first failure and how many there were.
+fn repeat(run: impl Fn() -> Result<(), String>) -> Result<(), String> {
+    let Ok(times) = std::env::var("HIL_REPEAT") else { return run() };
+    let times: usize = times.parse().map_err(|_| format!("HIL_REPEAT is {times}, not a number"))?;
+    let failures: Vec<_> = (1..=times).filter_map(|round| Some((round, run().err()?))).collect();
+    match failures.first() {
+        None => Ok(()),
+        Some((round, error)) => {
+            Err(format!("{} of {times} rounds failed, round {round} first: {error}", failures.len()))
+        }
+    }
 }
