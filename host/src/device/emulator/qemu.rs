@@ -16,10 +16,12 @@ use std::thread::JoinHandle;
 pub const INSTRUCTION_NS: u32 = 1 << INSTRUCTION_SHIFT;
 const INSTRUCTION_SHIFT: u32 = 7;
 
-/// Starts the real command in the background and ends it once standard input closes, which happens
-/// when the parent drops it, exits or is killed. Standard error is handed to the command alone, so
-/// that its end of file means that the command has ended.
-const WATCHDOG: &str = r#"exec 3<&0; "$@" 3<&- </dev/null & emulator=$!; exec 2>/dev/null; read -r _ <&3; kill -9 "$emulator"; wait "$emulator""#;
+/// Starts the real command in the background; once standard input closes, which happens when the
+/// parent drops it, exits or is killed, ends the command and removes the folder of its sockets.
+/// Standard error is handed to the command alone, so that its end of file means that the command
+/// has ended. What a terminal sends to stop the parent is no reason to leave the folder behind.
+const WATCHDOG: &str = r#"folder=$1; shift; trap '' INT HUP TERM; exec 3<&0; "$@" 3<&- </dev/null & emulator=$!
+exec 2>/dev/null; read -r _ <&3; kill -9 "$emulator"; wait "$emulator"; rm -r "$folder""#;
 
 /// A running emulator; dropping it ends the process and removes its folder.
 pub struct Qemu {
@@ -37,6 +39,7 @@ impl Qemu {
         let socket = |name: &str| format!("unix:{},server=on,wait=off", folder.join(name).display());
         let spawned = Command::new("/bin/sh")
             .args(["-c", WATCHDOG, "emulator"])
+            .arg(&folder)
             .arg(program)
             .args(["-M", machine.name, "-S", "-nodefaults", "-display", "none", "-serial", "null", "-monitor", "none"])
             .args(["-icount", &format!("shift={INSTRUCTION_SHIFT},align=off,sleep=off")])
@@ -95,7 +98,6 @@ impl Drop for Qemu {
     fn drop(&mut self) {
         drop(self.watchdog.stdin.take());
         let _ = self.watchdog.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -123,6 +125,28 @@ fn private_folder() -> std::io::Result<PathBuf> {
             Ok(()) => return Ok(folder),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn the_folder_goes_even_when_nothing_is_dropped() {
+        let spec = MachineSpec { name: "none", arguments: &[], code: 0..0 };
+        let mut qemu = Qemu::start(Path::new("/bin/true"), &spec).unwrap();
+        let folder = qemu.folder.clone();
+        assert!(folder.is_dir());
+        // What the end of this process would close.
+        drop(qemu.watchdog.stdin.take());
+        std::mem::forget(qemu);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while folder.exists() {
+            assert!(Instant::now() < deadline, "{} is left behind", folder.display());
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
