@@ -122,10 +122,8 @@ impl Budget {
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { board, firmware, firmware_room, model, model_room, statics, stack, ram } = self;
-        write!(
-            f,
-            "{board:<17} {firmware:>9} / {firmware_room:<7} {model:>7} / {model_room:<7} {statics:>7} + {stack:<7}/ {ram}"
-        )
+        write!(f, "{board:<17} {firmware:>9} / {firmware_room:<7} {model:>7} / {model_room:<7} ")?;
+        write!(f, "{statics:>7} + {stack:<7}/ {ram}")
     }
 }
 

@@ -5,9 +5,11 @@
 //! | [`subject`] | a small model with random weights, in the shape of the digit CNN |
 //! | [`cases`] | what every board is put through |
 //! | [`on_target`] | the tests that run on the core itself |
+//! | [`panics`] | which functions of the firmware can panic |
 //!
 //! `tests/hil.rs` makes a trial of each board and case.
 
 pub mod cases;
 pub mod on_target;
+pub mod panics;
 pub mod subject;

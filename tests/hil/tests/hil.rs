@@ -6,7 +6,7 @@
 //! `HIL_REPEAT=200` runs each trial so many times in a row and tells how many failed.
 
 use hil::cases::{ANY, Case, EMULATED};
-use hil::on_target;
+use hil::{on_target, panics};
 use host::device::{Board, Place, boards};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -16,6 +16,12 @@ fn main() {
     for board in boards() {
         if board.machine.is_some() {
             trials.extend(ANY.iter().chain(EMULATED).map(|case| trial(board, Place::Emulated, "emulated", case)));
+            trials.push(trial(
+                board,
+                Place::Emulated,
+                "emulated",
+                &("panics-only-where-known", panics::only_where_known),
+            ));
             if on_target::BOARDS.contains(&board.name) {
                 trials.push(trial(board, Place::Emulated, "emulated", &("tests-on-the-core-pass", on_target::run)));
             }

@@ -1,0 +1,88 @@
+//! Which functions of a linked firmware can panic: those that branch to `core`'s panicking functions.
+
+use anyhow::{Context, Result, ensure};
+use host::device::{Board, Firmware, Place};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+
+/// Parts of the names of `core`'s functions that only panic.
+const PANICKING: [&str; 4] = ["9panicking", "16slice_index_fail", "13unwrap_failed", "13expect_failed"];
+
+/// Parts of the names of functions that may hold a check which ends in a panic, each with the reason.
+const MAY_PANIC: &[(&str, &str)] = &[
+    ("8firmware7kernels", "trusts what Model::parse has checked, and keeps the bounds checks"),
+    ("11check_holds", "slices the ops up to the index of one of them"),
+    ("8postcard3ser", "writes integers into arrays of fixed size"),
+    ("postcard..ser", "the same"),
+    ("10serde_core3ser", "the same"),
+    ("6common5serve", "holds what is inlined: reading RTT, undoing COBS, slicing tensors by checked lengths"),
+    ("18__cortex_m_rt_main", "takes its statics, once"),
+];
+
+/// Fails where a function that is not listed can panic.
+pub fn only_where_known(board: &'static Board, _place: Place) -> Result<()> {
+    let firmware = Firmware::build(board)?;
+    let callers = callers(&firmware.elf)?;
+    ensure!(!callers.is_empty(), "no call of a panicking function was found, though there are some");
+    let known = |name: &String| MAY_PANIC.iter().any(|(part, _)| name.contains(part));
+    let unknown: Vec<_> = callers.into_iter().filter(|name| !known(name)).collect();
+    ensure!(unknown.is_empty(), "functions of {} that can panic: {}", board.name, unknown.join(", "));
+    Ok(())
+}
+
+/// Names of the functions that branch to a panicking one. Literals among the code are read as code too, which could
+/// only add a name.
+fn callers(elf: &[u8]) -> Result<Vec<String>> {
+    let file = object::File::parse(elf)?;
+    let is_panicking = |name: &str| PANICKING.iter().any(|part| name.contains(part));
+    let mut functions = Vec::new();
+    for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
+        functions.push((symbol.name()?, symbol.address() as u32 & !1, symbol));
+    }
+    let panicking: Vec<_> =
+        functions.iter().filter(|(name, ..)| is_panicking(name)).map(|(_, address, _)| *address).collect();
+    let mut callers = Vec::new();
+    for (name, start, symbol) in functions.iter().filter(|(name, ..)| !is_panicking(name)) {
+        let section = file.section_by_index(symbol.section_index().context("a function lies nowhere")?)?;
+        let code = section.data_range((*start).into(), symbol.size())?.context("a function leaves its section")?;
+        let halfwords: Vec<_> = code.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let mut places = (*start..).step_by(2).zip(0..halfwords.len());
+        if places.any(|(at, index)| target(at, &halfwords[index..]).is_some_and(|to| panicking.contains(&to))) {
+            callers.push(name.to_string());
+        }
+    }
+    Ok(callers)
+}
+
+/// Where the branch at address `at` goes, with or without a return; `None` for another instruction.
+fn target(at: u32, code: &[u16]) -> Option<u32> {
+    let signed = |value: u32, bits: u32| ((value << (32 - bits)) as i32 >> (32 - bits)) as u32;
+    let [first, second] = [*code.first()?, code.get(1).copied().unwrap_or_default()].map(u32::from);
+    let offset = if first & 0xf800 == 0xe000 {
+        signed((first & 0x7ff) << 1, 12)
+    } else if first & 0xf800 == 0xf000 && second & 0x9000 == 0x9000 {
+        let sign = first >> 10 & 1;
+        // The upper bits of the offset are stored as their difference from the sign.
+        let [high, low] = [second >> 13, second >> 11].map(|bit| !(bit ^ sign) & 1);
+        signed(sign << 24 | high << 23 | low << 22 | (first & 0x3ff) << 12 | (second & 0x7ff) << 1, 25)
+    } else {
+        return None;
+    };
+    Some(at.wrapping_add(4).wrapping_add(offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Encodings as an assembler gives them.
+    #[test]
+    fn branches_are_decoded() {
+        let at = 0x1000;
+        assert_eq!(target(at, &[0xe7fe]), Some(at)); // b .
+        assert_eq!(target(at, &[0xf7ff, 0xfffe]), Some(at)); // bl .
+        assert_eq!(target(at, &[0xf000, 0xf800]), Some(at + 4)); // bl .+4
+        assert_eq!(target(at, &[0xf000, 0xb800]), Some(at + 4)); // b.w .+4
+        assert_eq!(target(at, &[0xf001, 0xf800]), Some(at + 0x1004)); // bl .+0x1004
+        assert_eq!(target(at, &[0x4770]), None); // bx lr
+    }
+}
