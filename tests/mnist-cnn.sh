@@ -15,9 +15,11 @@ evaluate --on qdq | tee "$results/qdq"
 evaluate --on mps2-an386
 evaluate --on microbit --limit 200
 cargo host verify mnist-cnn --on mps2-an386
-cargo host verify mnist-cnn --on microbit --samples 4
 cargo host bench mnist-cnn --on mps2-an386 --json | tee "$results/bench"
-cargo host bench mnist-cnn --on microbit
+for board in mps2-an500 mps2-an505 mps3-an547 microbit; do
+    cargo host verify mnist-cnn --on "$board" --samples 4
+    cargo host bench mnist-cnn --on "$board"
+done
 
 python3 - "$results" <<'PY'
 import json, sys
