@@ -1,16 +1,17 @@
 //! `host flash`.
 
 use super::probe::default_socket;
-use crate::artifacts::{Artifacts, read};
+use crate::artifacts::read;
 use crate::device::{Board, Place, Session, board};
 use crate::export::pack_for;
-use anyhow::{Result, bail};
+use crate::recipe;
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Replace the model on a board, and nothing else
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Model under models/, or a .thm file
+    /// Model under models/, a folder with a recipe, or a .thm file
     #[arg(default_value = "mnist-cnn")]
     model: String,
     /// Name of the board, see `host boards`
@@ -38,11 +39,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn container(model: &str) -> Result<Vec<u8>> {
-    let path = match Path::new(model) {
-        path if path.is_file() => path.to_path_buf(),
-        _ => Artifacts::new(Path::new("models").join(model), model).container(),
-    };
-    read(&path)
+    let file = Path::new(model);
+    if file.extension().is_some_and(|kind| kind == "thm") {
+        return std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+    }
+    read(&recipe::find(model)?.artifacts().container())
 }
 
 fn find_probe(board: &Board) -> Result<String> {
