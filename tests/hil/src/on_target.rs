@@ -62,11 +62,11 @@ fn build(board: &Board) -> Result<PathBuf> {
         bail!("the tests for {} do not build: {}", board.name, String::from_utf8_lossy(&output.stderr).trim());
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executable = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    let built = executable.last().context("cargo names no executable")?;
+    let built = executables.next_back().context("cargo names no executable")?;
     // The tests of another board with the same core are linked to the same place.
     let own = built.with_file_name(format!("on_target-{}", board.name));
     std::fs::copy(&built, &own).with_context(|| format!("cannot write {}", own.display()))?;

@@ -18,7 +18,7 @@ pub fn container(packing: u8, seed: u64) -> Vec<u8> {
 /// The container with a tensor, which no op touches, at 16 MiB in the arena: more than any board has.
 pub fn too_large(packing: u8) -> Vec<u8> {
     let mut builder = builder(packing, 1);
-    let last = builder.tensors[0].clone();
+    let last = builder.tensors[0];
     builder.tensors.push(Tensor { offset: 16 << 20, ..last });
     builder.finish()
 }
