@@ -93,20 +93,22 @@ fn the_digit_net_has_the_budget_that_its_geometry_gives() {
 
 #[test]
 fn a_sigmoid_becomes_a_table_whose_steps_are_all_of_use() {
-    let model = Sketch::new(&[1, 6, 6], 23)
+    let model = Sketch::new(&[1, 20, 20], 23)
         .node("Flatten", &[], vec![])
-        .node("Gemm", &[&[36, 36], &[36]], vec![int("transB", 1)])
+        .node("Gemm", &[&[36, 400], &[36]], vec![int("transB", 1)])
         .node("Sigmoid", &[], vec![])
         .finish(&[36]);
-    let exported = exported(&model, [6, 6, 1], 0);
+    let exported = exported(&model, [20, 20, 1], 0);
     let mut twin = Twin::new(&exported.container).unwrap();
     let Parameters::Lookup(lookup) = twin.model().op(1).unwrap().parameters else { panic!("no table") };
-    assert!(lookup.table.is_sorted() && lookup.table[0] == -128 && lookup.table[255] == 127, "{lookup:?}");
-    // Half of the steps, or more, where one input step is one output step or less.
+    // Rounding the zero point may keep the last step from either end.
+    let (first, last) = (lookup.table[0], lookup.table[255]);
+    assert!(lookup.table.is_sorted() && first <= -127 && last >= 126, "{lookup:?}");
+    // Wherever the sigmoid is steep, each step of the input is one of the output; where it is flat, several share one.
     let distinct = lookup.table.windows(2).filter(|pair| pair[0] != pair[1]).count();
     assert!(distinct > 90, "{distinct} steps");
 
-    let (images, network) = (images(24, [6, 6, 1]), read(&exported.float_onnx, "test").unwrap());
+    let (images, network) = (images(24, [20, 20, 1]), read(&exported.float_onnx, "test").unwrap());
     let evaluator = Evaluator::new(&network);
     let float = |index: usize| Ok(evaluator.run(&images.nhwc(index)).into_iter().map(Some).collect());
     let layers = verify::compare(&network, 24, float, |index| verify::twin(&mut twin, &images.int8(index))).unwrap();
