@@ -10,13 +10,10 @@ pub struct Score {
     /// Number of samples.
     pub n: usize,
     /// Samples classified rightly; of a classifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub correct: Option<usize>,
     /// Share of right answers, 0…1; of a classifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// Mean squared error over all values; of an autoencoder.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mse: Option<f64>,
     /// Mean loss, nats: softmax cross-entropy a sample, or binary cross-entropy a value.
     pub loss: f64,

@@ -7,7 +7,8 @@ use crate::inference::Rows;
 use crate::recipe::{self, Source, Target};
 use crate::scores::{Score, first_max};
 use anyhow::{Result, ensure};
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use std::path::PathBuf;
 
 /// Measure a model on its test set: in float, in int8, or on a board
@@ -39,11 +40,29 @@ struct Report {
     model: String,
     on: String,
     split: &'static str,
-    #[serde(flatten)]
+    #[serde(flatten, serialize_with = "measured")]
     score: Score,
     /// With `--on qdq`: samples to which ONNX Runtime gives the same class as the firmware's arithmetic.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_class_as_int8: Option<usize>,
+}
+
+/// What fits the task, without the rest. (Not left to [`Score`] itself, which checkpoints store in a form that has to know
+/// where each field is.)
+fn measured<S: Serializer>(score: &Score, serializer: S) -> Result<S::Ok, S::Error> {
+    let Score { n, correct, accuracy, mse, loss } = *score;
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("n", &n)?;
+    if let Some(correct) = correct {
+        map.serialize_entry("correct", &correct)?;
+    }
+    for (name, value) in [("accuracy", accuracy), ("mse", mse)] {
+        if let Some(value) = value {
+            map.serialize_entry(name, &value)?;
+        }
+    }
+    map.serialize_entry("loss", &loss)?;
+    map.end()
 }
 
 /// Runs the command.
