@@ -1,6 +1,6 @@
 //! The table of kernel forms.
 
-use super::optimized::{portable, scratch_bytes};
+use super::optimized::{self, Form};
 use super::{Conv2d, Dense, Shape, Window};
 use crate::model::format;
 
@@ -20,26 +20,24 @@ pub struct Variant {
     pub dense_logits: for<'a> fn(&Dense<'a>, &[i8], &mut [i32], &mut [u32]),
 }
 
+/// The table's row for the form `F`.
+const fn row<F: Form<N>, const N: usize>(name: &'static str, packing: u8) -> Variant {
+    Variant {
+        name,
+        packing,
+        conv2d: optimized::conv2d::<F, N>,
+        conv2d_scratch_bytes: optimized::scratch_bytes::<F, N>,
+        dense: optimized::dense::<F, N>,
+        dense_logits: optimized::dense_logits::<F, N>,
+    }
+}
+
 /// Every form that this build has, one a packing. A core without the DSP extension is built without the DSP form; the
 /// host has them all.
 pub static VARIANTS: &[Variant] = &[
-    Variant {
-        name: "portable",
-        packing: format::PACKING_PORTABLE,
-        conv2d: portable::conv2d,
-        conv2d_scratch_bytes: scratch_bytes::<portable::Portable, 1>,
-        dense: portable::dense,
-        dense_logits: portable::dense_logits,
-    },
+    row::<optimized::portable::Portable, 1>("portable", format::PACKING_PORTABLE),
     #[cfg(any(dsp, feature = "std"))]
-    Variant {
-        name: "dsp",
-        packing: format::PACKING_DSP,
-        conv2d: super::optimized::smlad::conv2d,
-        conv2d_scratch_bytes: scratch_bytes::<super::optimized::smlad::Smlad, 2>,
-        dense: super::optimized::smlad::dense,
-        dense_logits: super::optimized::smlad::dense_logits,
-    },
+    row::<optimized::smlad::Smlad, 2>("dsp", format::PACKING_DSP),
 ];
 
 /// The form for a packing; `None` where this build has none.

@@ -16,12 +16,7 @@ pub fn scratch_bytes<F: Form<N>, const N: usize>(input: Shape, window: Window, p
 
 /// Convolution in the form `F`; `scratch` holds [`scratch_bytes`].
 #[inline(always)]
-pub(super) fn convolve<F: Form<N>, const N: usize>(
-    conv: &Conv2d<'_>,
-    input: &[i8],
-    output: &mut [i8],
-    scratch: &mut [u32],
-) {
+pub fn conv2d<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u32]) {
     if conv.pool == [1, 1] {
         unpooled::<F, N>(conv, input, output, scratch);
     } else {

@@ -9,13 +9,17 @@
 //! changes no maximum.
 
 mod conv2d;
+mod dense;
 mod gather;
 mod pool;
 pub mod portable;
 pub mod smlad;
 
-pub use conv2d::scratch_bytes;
+pub use conv2d::{conv2d, scratch_bytes};
+pub use dense::{dense, dense_logits};
 pub use pool::max_pool2d;
+
+use super::Dense;
 
 /// Output places that are computed together.
 const PLACES: usize = 4;
@@ -36,6 +40,9 @@ pub trait Form<const CHANNELS: usize> {
 
     /// `Σ w·x` of each row in a group's weights, for the four places of a block.
     fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
+
+    /// Hands `Σ w·x` of each row of a dense layer's weights to `store`, with the row's number.
+    fn rows(dense: &Dense<'_>, input: &[i8], store: impl FnMut(usize, i32));
 }
 
 /// One patch on its way into scratch.

@@ -3,10 +3,9 @@
 //! Patches lie one behind the other. Four of them are multiplied with one row of weights; a dense layer turns this
 //! round and multiplies its input with four rows.
 
-use super::conv2d::convolve;
 use super::{Form, PLACES, Patch};
+use crate::kernels::Dense;
 use crate::kernels::dsp::products_1x4;
-use crate::kernels::{Conv2d, Dense};
 use crate::words;
 
 /// See the module.
@@ -50,33 +49,18 @@ impl Form<1> for Portable {
         let patch = |place: usize| &block[place * patch_bytes..][..taps];
         [products_1x4(weights, [patch(0), patch(1), patch(2), patch(3)])]
     }
-}
 
-/// Convolution; `scratch` holds [`super::scratch_bytes`].
-pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u32]) {
-    convolve::<Portable, 1>(conv, input, output, scratch);
-}
-
-/// Dense layer with `i8` outputs; needs no scratch.
-pub fn dense(dense: &Dense<'_>, input: &[i8], output: &mut [i8], _scratch: &mut [u32]) {
-    rows(dense, input, |channel, sum| dense.stage.activations(channel, &[sum], &mut output[channel..=channel]));
-}
-
-/// Dense layer with `i32` outputs; needs no scratch.
-pub fn dense_logits(dense: &Dense<'_>, input: &[i8], output: &mut [i32], _scratch: &mut [u32]) {
-    rows(dense, input, |channel, sum| output[channel] = dense.stage.logit(channel, sum));
-}
-
-/// Hands each row's `Σ w·x` to `store`, four rows at a time.
-#[inline(always)]
-fn rows(dense: &Dense<'_>, input: &[i8], mut store: impl FnMut(usize, i32)) {
-    let Dense { inputs, outputs, weights, .. } = *dense;
-    for first in (0..outputs).step_by(4) {
-        // The last row fills up the last four.
-        let row = |offset: usize| &weights[(first + offset).min(outputs - 1) * inputs..][..inputs];
-        let sums = products_1x4(&input[..inputs], [row(0), row(1), row(2), row(3)]);
-        for (channel, sum) in (first..outputs).zip(sums) {
-            store(channel, sum);
+    /// Four rows at a time.
+    #[inline(always)]
+    fn rows(dense: &Dense<'_>, input: &[i8], mut store: impl FnMut(usize, i32)) {
+        let Dense { inputs, outputs, weights, .. } = *dense;
+        for first in (0..outputs).step_by(4) {
+            // The last row fills up the last four.
+            let row = |offset: usize| &weights[(first + offset).min(outputs - 1) * inputs..][..inputs];
+            let sums = products_1x4(&input[..inputs], [row(0), row(1), row(2), row(3)]);
+            for (channel, sum) in (first..outputs).zip(sums) {
+                store(channel, sum);
+            }
         }
     }
 }

@@ -4,11 +4,10 @@
 //! taps of the four places side by side, widened to halfwords. Both streams are read in order, and the eight sums stay
 //! in registers.
 
-use super::conv2d::convolve;
 use super::{Form, PLACES, Patch};
+use crate::kernels::Dense;
 use crate::kernels::dsp::{multiply_2x4, multiply_4x1, smlad, sxtb16, sxtb16_ror8};
 use crate::kernels::packing::dsp_row_words;
-use crate::kernels::{Conv2d, Dense};
 
 /// One in each halfword: SMLAD with it adds the halfwords up.
 const ONES: u32 = 0x0001_0001;
@@ -73,6 +72,32 @@ impl Form<2> for Smlad {
         let [e, f, g, h] = second;
         [[exact(a, e), exact(b, f), exact(c, g), exact(d, h)], second]
     }
+
+    /// Two row pairs at a time, so that an input is widened once for four products.
+    #[inline(always)]
+    fn rows(dense: &Dense<'_>, input: &[i8], mut store: impl FnMut(usize, i32)) {
+        let Dense { inputs, outputs, weights, .. } = *dense;
+        let (fours, rest) = input[..inputs].as_chunks::<4>();
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        let mut offset = 0;
+        for four in fours.iter().chain([&last]) {
+            let [even, odd] = widen(*four);
+            offset = smlad(even, ONES, smlad(odd, ONES, offset));
+        }
+        let pairs = outputs.div_ceil(2);
+        for pair in (0..pairs).step_by(2) {
+            // An odd last pair is multiplied twice and stored twice.
+            let chosen = [pair, (pair + 1).min(pairs - 1)];
+            let sums = two_pairs(chosen.map(|pair| row(weights, inputs, pair)), fours, last);
+            for (pair, [interleaved, b]) in chosen.into_iter().zip(sums) {
+                let a = interleaved.wrapping_sub(b << 8).wrapping_sub(offset << 7);
+                for (channel, sum) in (2 * pair..outputs).zip([a, b]) {
+                    store(channel, sum);
+                }
+            }
+        }
+    }
 }
 
 /// Taps `0, 2` and `1, 3` as halfwords.
@@ -87,47 +112,6 @@ fn widen(four: [i8; 4]) -> [u32; 2] {
 fn row(weights: &[i8], taps: usize, pair: usize) -> &[[i8; 4]] {
     let words = dsp_row_words(taps);
     &weights.as_chunks::<4>().0[pair * words..][..words]
-}
-
-/// Convolution; `scratch` holds [`super::scratch_bytes`].
-pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u32]) {
-    convolve::<Smlad, 2>(conv, input, output, scratch);
-}
-
-/// Dense layer with `i8` outputs; needs no scratch.
-pub fn dense(dense: &Dense<'_>, input: &[i8], output: &mut [i8], _scratch: &mut [u32]) {
-    rows(dense, input, |channel, sum| dense.stage.activations(channel, &[sum], &mut output[channel..=channel]));
-}
-
-/// Dense layer with `i32` outputs; needs no scratch.
-pub fn dense_logits(dense: &Dense<'_>, input: &[i8], output: &mut [i32], _scratch: &mut [u32]) {
-    rows(dense, input, |channel, sum| output[channel] = dense.stage.logit(channel, sum));
-}
-
-/// Hands each row's `Σ w·x` to `store`; two row pairs at a time, so that an input is widened once for four products.
-#[inline(always)]
-fn rows(dense: &Dense<'_>, input: &[i8], mut store: impl FnMut(usize, i32)) {
-    let Dense { inputs, outputs, weights, .. } = *dense;
-    let (fours, rest) = input[..inputs].as_chunks::<4>();
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    let mut offset = 0;
-    for four in fours.iter().chain([&last]) {
-        let [even, odd] = widen(*four);
-        offset = smlad(even, ONES, smlad(odd, ONES, offset));
-    }
-    let pairs = outputs.div_ceil(2);
-    for pair in (0..pairs).step_by(2) {
-        // An odd last pair is multiplied twice and stored twice.
-        let chosen = [pair, (pair + 1).min(pairs - 1)];
-        let sums = two_pairs(chosen.map(|pair| row(weights, inputs, pair)), fours, last);
-        for (pair, [interleaved, b]) in chosen.into_iter().zip(sums) {
-            let a = interleaved.wrapping_sub(b << 8).wrapping_sub(offset << 7);
-            for (channel, sum) in (2 * pair..outputs).zip([a, b]) {
-                store(channel, sum);
-            }
-        }
-    }
 }
 
 /// `S₁` and `S₂` (see [`packing`](crate::kernels::packing)) of two row pairs over an input of `fours` and an
