@@ -71,20 +71,20 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let test = test_set(&arguments, found.recipe.data.source)?;
     let progress = progress_bar(test.len() as u64, "images");
     let rows = engine::outputs(arguments.on, &found.artifacts(), &test, &progress)?;
-    let int8 = match arguments.on {
-        On::Qdq => Some(engine::outputs(On::Int8, &found.artifacts(), &test, &progress)?),
+    let target = found.recipe.data.target;
+    let int8 = match (arguments.on, target) {
+        (On::Qdq, Target::Class) => Some(engine::outputs(On::Int8, &found.artifacts(), &test, &progress)?),
         _ => None,
     };
     progress.finish_and_clear();
 
-    let target = found.recipe.data.target;
     let same = |int8: Rows| int8.iter().zip(&rows).filter(|(a, b)| first_max(a) == first_max(b)).count();
     let report = Report {
         model: found.recipe.name,
         on: arguments.on.to_string(),
         split: "test",
         score: Score::judge(target, &rows, &test, 0),
-        same_class_as_int8: int8.filter(|_| target == Target::Class).map(same),
+        same_class_as_int8: int8.map(same),
     };
     if arguments.json { print_json(&report) } else { print(&report, arguments.on) }
 }

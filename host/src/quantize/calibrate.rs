@@ -69,7 +69,7 @@ pub fn calibrate(
             tensor.name
         );
     }
-    let ranges = match method {
+    let mut ranges = match method {
         Method::MinMax => seen.clone(),
         Method::Percentile | Method::Mse => {
             let histograms = histograms(&evaluator, inputs, count, &seen);
@@ -77,7 +77,6 @@ pub fn calibrate(
             histograms.iter().map(choose).collect()
         }
     };
-    let mut ranges = ranges;
     for op in &network.ops {
         // Where nobody else reads what a table reads, steps spent on what the table cannot tell apart are lost.
         if let Kind::Lookup { function } = op.kind
