@@ -1,13 +1,11 @@
 //! MNIST, LeCun's handwritten digits: 60,000 for training, 10,000 for testing, 28×28 grey levels.
 
+use super::download::fetch;
 use super::{Dataset, Images, idx};
 use crate::recipe::Source;
 use crate::setup;
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const MIRRORS: [&str; 2] =
     ["https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/"];
@@ -113,7 +111,7 @@ fn download(part: &Part, folder: &Path, mirrors: &[&str]) -> Result<()> {
     let mut failures = Vec::new();
     for mirror in mirrors {
         let url = format!("{mirror}{name}");
-        match fetch(&url, &name, &path).and_then(|()| setup::sha256(&path)) {
+        match fetch(&url, &name, DOWNLOAD_LIMIT, &path).and_then(|()| setup::sha256(&path)) {
             Ok(hash) if hash == part.sha256 => return Ok(()),
             Ok(hash) => failures.push(format!("{url} has SHA-256 {hash}, expected {}", part.sha256)),
             Err(error) => failures.push(format!("{url}: {error:#}")),
@@ -122,45 +120,10 @@ fn download(part: &Part, folder: &Path, mirrors: &[&str]) -> Result<()> {
     bail!("{}", failures.join("; "))
 }
 
-fn fetch(url: &str, name: &str, path: &Path) -> Result<()> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(15)))
-        .timeout_recv_response(Some(Duration::from_secs(30)))
-        .timeout_recv_body(Some(Duration::from_secs(600)))
-        .build()
-        .into();
-    let mut response = agent.get(url).call()?;
-    let length = response.body().content_length();
-    let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_message(name.to_owned());
-    let style = ProgressStyle::with_template("{msg:28} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")?;
-    let body = response.body_mut().with_config().limit(DOWNLOAD_LIMIT).reader();
-    let mut body = bar.with_style(style).wrap_read(body);
-    std::io::copy(&mut body, &mut File::create(path)?)?;
-    body.progress.finish();
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{BufRead, BufReader, Write};
-    use std::net::TcpListener;
-
-    /// A mirror that gives `body` for every request and claims that it is `length` bytes long.
-    fn mirror(body: &'static [u8], length: usize) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
-                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n").unwrap();
-                stream.write_all(body).unwrap();
-            }
-        });
-        url
-    }
+    use crate::dataset::download::testing::mirror;
 
     /// SHA-256 of `abc`.
     const ABC: Part = Part {

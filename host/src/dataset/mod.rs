@@ -1,6 +1,7 @@
 //! Data sets: loaded from disk, downloaded, or drawn by the tool itself.
 
 pub mod augment;
+mod download;
 mod idx;
 mod mnist;
 pub mod strokes;
