@@ -3,6 +3,7 @@
 pub mod augment;
 mod download;
 mod idx;
+pub mod imdb;
 mod mnist;
 pub mod strokes;
 
