@@ -9,6 +9,7 @@
 //! | [`model`] | the `.thm` container: its records ([`model::format`]) and the one check that makes later access infallible |
 //! | [`kernels`] | arithmetic on slices: a reference form that defines each operator and optimised forms equal to it bit for bit |
 //! | [`plan`] | which op reads and writes which part of the arena; joins the two, without arithmetic of its own |
+//! | [`text`] | from the bytes of a text to the tokens of a model, and its state from word to word |
 //! | [`softmax`], [`argmax`] | from logits to an answer |
 //! | [`link`] | messages between host and board, and the device's side of them |
 //!
@@ -26,6 +27,7 @@ pub mod kernels;
 pub mod link;
 pub mod model;
 pub mod plan;
+pub mod text;
 mod words;
 
 pub use answer::{argmax, softmax};

@@ -3,13 +3,15 @@
 use crate::kernels::{optimized, reference};
 use crate::model::{Element, Error, Model, Parameters, Tensor};
 use crate::words;
-use zerocopy::IntoBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// A model with the memory that it runs in.
 ///
 /// ```text
-/// input_mut() ──▶ run() ──▶ output_i32() or output_i8()
+/// input_mut() or set_token() ──▶ run() ──▶ output_i32() or output_i8()
 /// ```
+///
+/// The states of a model that has some start as zeros and last from run to run until [`Interpreter::reset`].
 #[derive(Debug)]
 pub struct Interpreter<'m, 'a> {
     model: Model<'m>,
@@ -31,7 +33,22 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         if needed_bytes > available_bytes {
             return Err(Error::ScratchTooSmall { needed_bytes, available_bytes });
         }
-        Ok(Self { model, arena, scratch })
+        let mut interpreter = Self { model, arena, scratch };
+        interpreter.reset()?;
+        Ok(interpreter)
+    }
+
+    /// Sets the states of every LSTM to zero, as they are at the start.
+    ///
+    /// # Errors
+    /// None for a model from `Model::parse`.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        for index in 0..self.model.op_count() {
+            for state in self.model.op(index)?.states() {
+                self.tensor_mut(state)?.fill(0);
+            }
+        }
+        Ok(())
     }
 
     /// The model.
@@ -39,10 +56,23 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         &self.model
     }
 
-    /// The input's values, NHWC. What lies here after a run is whatever the plan put into the place.
+    /// The input's values, NHWC; empty where they are not `i8`. What lies here after a run is whatever the plan put into
+    /// the place.
     pub fn input_mut(&mut self) -> &mut [i8] {
-        let tensor = self.model.input();
-        words::as_i8_mut(self.arena).get_mut(tensor.offset..tensor.end()).unwrap_or_default()
+        let is_i8 = self.model.input().element == Element::I8;
+        if is_i8 { <[i8]>::mut_from_bytes(self.input_bytes_mut()).unwrap_or_default() } else { &mut [] }
+    }
+
+    /// The input's bytes, whatever its values are.
+    pub fn input_bytes_mut(&mut self) -> &mut [u8] {
+        self.tensor_mut(self.model.input_index()).unwrap_or_default()
+    }
+
+    /// Sets the input of a model that reads tokens; without effect on another.
+    pub fn set_token(&mut self, token: i16) {
+        if let Ok([place]) = self.tensor_i16_mut(self.model.input_index()) {
+            *place = token;
+        }
     }
 
     /// Runs every op.
@@ -60,9 +90,16 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     pub fn run_op(&mut self, index: u16) -> Result<(), Error> {
         let op = self.model.op(index)?;
         let [from, to] = [self.model.tensor(op.input)?, self.model.tensor(op.output)?];
-        let (input, output) = split(self.arena, &from, &to).ok_or(Error::InputOverwritten { op: index })?;
-        let input = &words::as_i8(input)[..from.bytes()];
         let scratch = &mut *self.scratch;
+        let overlap = Error::InputOverwritten { op: index };
+        if let (Parameters::Lstm(lstm), Some(cell)) = (op.parameters, op.cell) {
+            let cell = self.model.tensor(cell)?;
+            let [input, cell, hidden] = split(self.arena, [&from, &cell, &to]).ok_or(overlap)?;
+            (op.variant.lstm)(&lstm, words::as_i8(input), words::as_i16_mut(cell), words::as_i8_mut(hidden), scratch);
+            return Ok(());
+        }
+        let [input, output] = split(self.arena, [&from, &to]).ok_or(overlap)?;
+        let input = &words::as_i8(input)[..from.bytes()];
         match (op.parameters, to.element) {
             (Parameters::Conv2d(conv), _) => {
                 (op.variant.conv2d)(&conv, input, words::as_i8_mut(output), scratch);
@@ -72,9 +109,15 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             (Parameters::Dense(dense), Element::I8) => {
                 (op.variant.dense)(&dense, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::Dense(dense), Element::I32) => {
+            (Parameters::Dense(dense), _) => {
                 (op.variant.dense_logits)(&dense, input, words::as_i32_mut(output), scratch);
             }
+            (Parameters::Embedding(embedding), _) => {
+                let token = input.first_chunk().map_or(0, |bytes| i16::from_le_bytes(bytes.map(|byte| byte as u8)));
+                reference::embedding(&embedding, token, words::as_i8_mut(output));
+            }
+            // Has been run above.
+            (Parameters::Lstm(_), _) => (),
         }
         Ok(())
     }
@@ -86,6 +129,13 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     pub fn tensor_bytes(&self, index: u16) -> Result<&[u8], Error> {
         let tensor = self.model.tensor(index)?;
         let bytes = self.arena.as_bytes().get(tensor.offset..tensor.end());
+        bytes.ok_or(Error::TensorOutOfBounds { tensor: index })
+    }
+
+    /// As [`Interpreter::tensor_bytes`], to write.
+    fn tensor_mut(&mut self, index: u16) -> Result<&mut [u8], Error> {
+        let tensor = self.model.tensor(index)?;
+        let bytes = self.arena.as_mut_bytes().get_mut(tensor.offset..tensor.end());
         bytes.ok_or(Error::TensorOutOfBounds { tensor: index })
     }
 
@@ -109,6 +159,26 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         Ok(if is_i32 { words::view(bytes).unwrap_or_default() } else { &[] })
     }
 
+    /// Values of tensor number `index`; empty where it does not hold `i16`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTensor`].
+    pub fn tensor_i16(&self, index: u16) -> Result<&[i16], Error> {
+        let bytes = self.tensor_bytes(index)?;
+        let is_i16 = self.model.tensor(index)?.element == Element::I16;
+        Ok(if is_i16 { words::view(bytes).unwrap_or_default() } else { &[] })
+    }
+
+    /// As [`Interpreter::tensor_i16`], to write.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchTensor`].
+    pub fn tensor_i16_mut(&mut self, index: u16) -> Result<&mut [i16], Error> {
+        let is_i16 = self.model.tensor(index)?.element == Element::I16;
+        let bytes = self.tensor_mut(index)?;
+        Ok(if is_i16 { <[i16]>::mut_from_bytes(bytes).unwrap_or_default() } else { &mut [] })
+    }
+
     /// The answer of a model with an `i8` output; empty otherwise.
     pub fn output_i8(&self) -> &[i8] {
         self.tensor_i8(self.model.output_index()).unwrap_or_default()
@@ -120,18 +190,9 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     }
 }
 
-/// The words of two tensors, the first to read, the second to write; `None` where they overlap or lie outside.
+/// The words of tensors; `None` where two of them overlap or one lies outside.
 ///
 /// Tensors start on whole words, so that those of two are apart where their bytes are.
-fn split<'w>(arena: &'w mut [u32], from: &Tensor, to: &Tensor) -> Option<(&'w [u32], &'w mut [u32])> {
-    let [from, to] = [from, to].map(|tensor| tensor.offset / 4..tensor.end().div_ceil(4));
-    if from.end <= to.start {
-        let (low, high) = arena.split_at_mut_checked(to.start)?;
-        Some((low.get(from)?, high.get_mut(..to.len())?))
-    } else if to.end <= from.start {
-        let (low, high) = arena.split_at_mut_checked(from.start)?;
-        Some((high.get(..from.len())?, low.get_mut(to)?))
-    } else {
-        None
-    }
+fn split<'w, const N: usize>(arena: &'w mut [u32], tensors: [&Tensor; N]) -> Option<[&'w mut [u32]; N]> {
+    arena.get_disjoint_mut(tensors.map(|tensor| tensor.offset / 4..tensor.end().div_ceil(4))).ok()
 }

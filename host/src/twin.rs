@@ -115,6 +115,7 @@ impl Twin {
 pub fn integers(bytes: &[u8], element: Element) -> Vec<i32> {
     match element {
         Element::I8 => bytes.iter().map(|&byte| i32::from(byte as i8)).collect(),
+        Element::I16 => bytes.as_chunks().0.iter().map(|&pair| i16::from_le_bytes(pair).into()).collect(),
         Element::I32 => bytes.as_chunks().0.iter().map(|&word| i32::from_le_bytes(word)).collect(),
     }
 }

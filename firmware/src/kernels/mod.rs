@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`mod@reference`] | the definition of each op, written as its formula |
+//! | [`gates`] | from the accumulators of an LSTM's gates to its states |
 //! | [`optimized`] | one algorithm over a small inner form: plain Rust for every core, SMLAD for cores with DSP |
 //! | [`dsp`] | the instructions that the DSP form is made of; plain Rust elsewhere |
 //! | [`packing`] | how the weights lie for each form |
@@ -12,6 +13,7 @@
 //! checked them, and a slice that is too short is a panic here, never a wrong access.
 
 pub mod dsp;
+pub mod gates;
 pub mod optimized;
 pub mod packing;
 pub mod reference;
@@ -21,6 +23,8 @@ pub mod variants;
 
 pub use shape::{Shape, Window};
 pub use stage::OutputStage;
+
+use crate::words;
 
 /// 2-D convolution with fused ReLU (through the output's bounds) and floor-mode max-pool.
 ///
@@ -79,4 +83,80 @@ pub struct Dense<'a> {
     pub weights: &'a [i8],
     /// One entry an output.
     pub stage: OutputStage<'a>,
+}
+
+impl Dense<'_> {
+    /// Multiply–accumulates.
+    pub fn macs(&self) -> u64 {
+        self.inputs as u64 * self.outputs as u64
+    }
+}
+
+/// Row of a table that a token number chooses; row 0 for a token that has none.
+#[derive(Clone, Copy, Debug)]
+pub struct Embedding<'a> {
+    /// Number of rows, at least 1.
+    pub rows: usize,
+    /// Values a row.
+    pub width: usize,
+    /// The rows.
+    pub table: EmbeddingTable<'a>,
+}
+
+/// How the rows of an [`Embedding`] lie.
+#[derive(Clone, Copy, Debug)]
+pub enum EmbeddingTable<'a> {
+    /// `[rows][width]`: the values themselves.
+    I8(&'a [i8]),
+    /// Values in −8..=7, two a byte, and a multiplier a row: `clamp((q · m + 4) >> 3, −128, 127)`.
+    I4 {
+        /// `[rows][⌈width / 2⌉]`, the first value in the low nibble.
+        nibbles: &'a [u8],
+        /// `[rows]`.
+        multipliers: &'a [u8],
+    },
+    /// A row's parts stand in codebooks, 256 entries in each.
+    Codes {
+        /// `[rows][codes_per_row]`.
+        codes: &'a [u8],
+        /// `[codes_per_row][256][width / codes_per_row]`.
+        codebooks: &'a [i8],
+        /// A divisor of the width.
+        codes_per_row: usize,
+    },
+}
+
+/// One step of an LSTM, see [`gates`].
+#[derive(Clone, Copy, Debug)]
+pub struct Lstm<'a> {
+    /// Length of each state.
+    pub units: usize,
+    /// All gates as one dense layer of `4 · units` logits over the input and the hidden state, one behind the other.
+    /// Row `4·j + g` is gate `g` of unit `j`: input, output, forget, cell candidate.
+    pub gates: Dense<'a>,
+    /// The cell state is in units of `2^−cell_shift`, 8 to 15.
+    pub cell_shift: u8,
+}
+
+impl Lstm<'_> {
+    /// Length of the input.
+    pub fn inputs(&self) -> usize {
+        self.gates.inputs - self.units
+    }
+
+    /// Bytes of scratch, a multiple of 4, that every form needs: the input and the old hidden state, one behind the
+    /// other. Saturates where they do not fit.
+    pub const fn scratch_bytes(inputs: usize, units: usize) -> usize {
+        inputs.saturating_add(units).div_ceil(4).saturating_mul(4)
+    }
+
+    /// Puts input and old hidden state one behind the other, where the new one can be written without harm to gates
+    /// that are still to be computed.
+    fn join<'s>(&self, input: &[i8], hidden: &[i8], scratch: &'s mut [u32]) -> &'s [i8] {
+        let joined = &mut words::as_i8_mut(scratch)[..self.gates.inputs];
+        let (x, h) = joined.split_at_mut(self.gates.inputs - self.units);
+        x.copy_from_slice(&input[..x.len()]);
+        h.copy_from_slice(&hidden[..h.len()]);
+        joined
+    }
 }

@@ -1,6 +1,7 @@
 //! The definition of each op: plain loops that read as the formula. Weights lie in the portable packing.
 
-use super::{Conv2d, Dense, Lookup, MaxPool2d, OutputStage};
+use super::gates;
+use super::{Conv2d, Dense, Embedding, EmbeddingTable, Lookup, Lstm, MaxPool2d, OutputStage};
 
 /// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
 ///
@@ -92,6 +93,46 @@ pub fn dense(dense: &Dense<'_>, input: &[i8], output: &mut [i8], _scratch: &mut 
 pub fn dense_logits(dense: &Dense<'_>, input: &[i8], output: &mut [i32], _scratch: &mut [u32]) {
     for (channel, value) in output.iter_mut().enumerate().take(dense.outputs) {
         *value = scaled(&dense.stage, channel, product(dense, input, channel));
+    }
+}
+
+/// Row number `token` of the table, or row 0 where there is no such row; there is no faster form.
+pub fn embedding(embedding: &Embedding<'_>, token: i16, output: &mut [i8]) {
+    let row = usize::try_from(token).ok().filter(|row| *row < embedding.rows).unwrap_or(0);
+    let output = &mut output[..embedding.width];
+    match embedding.table {
+        EmbeddingTable::I8(values) => output.copy_from_slice(&values[row * embedding.width..][..embedding.width]),
+        EmbeddingTable::I4 { nibbles, multipliers } => {
+            let multiplier = i32::from(multipliers[row]);
+            let row_bytes = embedding.width.div_ceil(2);
+            for (pair, byte) in output.chunks_mut(2).zip(&nibbles[row * row_bytes..]) {
+                // The low nibble, then the high one, each sign-extended.
+                for (value, q) in pair.iter_mut().zip([(*byte << 4) as i8 >> 4, *byte as i8 >> 4]) {
+                    *value = ((i32::from(q) * multiplier + 4) >> 3).clamp(-128, 127) as i8;
+                }
+            }
+        }
+        EmbeddingTable::Codes { codes, codebooks, codes_per_row } => {
+            let codes = &codes[row * codes_per_row..][..codes_per_row];
+            let part = embedding.width / codes_per_row;
+            for ((output, code), codebook) in
+                output.chunks_exact_mut(part).zip(codes).zip(codebooks.chunks_exact(256 * part))
+            {
+                output.copy_from_slice(&codebook[usize::from(*code) * part..][..part]);
+            }
+        }
+    }
+}
+
+/// Gate `g` of unit `j` is logit `4·j + g` of the dense layer over `[x‖h]`; [`gates::step`] makes states of them.
+pub fn lstm(lstm: &Lstm<'_>, input: &[i8], cell: &mut [i16], hidden: &mut [i8], scratch: &mut [u32]) {
+    let joined = lstm.join(input, hidden, scratch);
+    for (unit, (cell, hidden)) in cell.iter_mut().zip(hidden).enumerate().take(lstm.units) {
+        let logits = [0, 1, 2, 3].map(|gate| {
+            let row = 4 * unit + gate;
+            scaled(&lstm.gates.stage, row, product(&lstm.gates, joined, row))
+        });
+        *hidden = gates::step(logits, cell, lstm.cell_shift);
     }
 }
 

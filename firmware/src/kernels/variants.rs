@@ -1,7 +1,7 @@
 //! The table of kernel forms.
 
 use super::optimized::{self, Form};
-use super::{Conv2d, Dense, Shape, Window};
+use super::{Conv2d, Dense, Lstm, Shape, Window};
 use crate::model::format;
 
 /// One form of every op that has weights, for one packing of them.
@@ -18,6 +18,8 @@ pub struct Variant {
     pub dense: for<'a> fn(&Dense<'a>, &[i8], &mut [i8], &mut [u32]),
     /// Dense layer with `i32` outputs; needs no scratch.
     pub dense_logits: for<'a> fn(&Dense<'a>, &[i8], &mut [i32], &mut [u32]),
+    /// LSTM: input, cell state, hidden state; needs `Lstm::scratch_bytes`.
+    pub lstm: for<'a> fn(&Lstm<'a>, &[i8], &mut [i16], &mut [i8], &mut [u32]),
 }
 
 /// The table's row for the form `F`.
@@ -29,6 +31,7 @@ const fn row<F: Form<N>, const N: usize>(name: &'static str, packing: u8) -> Var
         conv2d_scratch_bytes: optimized::scratch_bytes::<F, N>,
         dense: optimized::dense::<F, N>,
         dense_logits: optimized::dense_logits::<F, N>,
+        lstm: optimized::lstm::<F, N>,
     }
 }
 

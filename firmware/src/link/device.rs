@@ -3,7 +3,7 @@
 use super::{DATA_BYTES, ErrorCode, FRAME_BYTES, Hello, PROTOCOL, Reply, Request};
 use crate::model;
 use crate::plan::Interpreter;
-use zerocopy::IntoBytes;
+use crate::text::Reader;
 
 /// Answers requests with the model that a board holds.
 ///
@@ -11,6 +11,8 @@ use zerocopy::IntoBytes;
 pub struct Device<'d> {
     board: &'d str,
     model: Result<Interpreter<'d, 'd>, model::Error>,
+    /// Where the model reads text.
+    reader: Option<Reader<'d>>,
     /// A frame without its ending zero.
     received: [u8; FRAME_BYTES - 1],
     /// Bytes of the frame so far; more than `received` holds where it is too long.
@@ -21,7 +23,8 @@ pub struct Device<'d> {
 impl<'d> Device<'d> {
     /// A device of the board named `board`; `model` is ready to run or says why it was refused.
     pub fn new(board: &'d str, model: Result<Interpreter<'d, 'd>, model::Error>) -> Self {
-        Self { board, model, received: [0; FRAME_BYTES - 1], length: 0, reply: [0; FRAME_BYTES] }
+        let reader = model.as_ref().ok().and_then(|interpreter| Reader::new(interpreter.model()));
+        Self { board, model, reader, received: [0; FRAME_BYTES - 1], length: 0, reply: [0; FRAME_BYTES] }
     }
 
     /// Takes one byte. At the end of a frame, does what it asks and returns the encoded reply; `ticks` reads the
@@ -41,7 +44,10 @@ impl<'d> Device<'d> {
             Some([]) => return None,
             None => Reply::Error(ErrorCode::TooLong),
             Some(frame) => match decode(frame) {
-                Some(request) => answer(self.board, &mut self.model, request, ticks).unwrap_or_else(Reply::Error),
+                Some(request) => {
+                    let reader = self.reader.as_mut();
+                    answer(self.board, &mut self.model, reader, request, ticks).unwrap_or_else(Reply::Error)
+                }
                 None => Reply::Error(ErrorCode::Malformed),
             },
         };
@@ -94,20 +100,29 @@ fn cut(name: &str) -> &str {
 fn answer<'r>(
     board: &'r str,
     model: &'r mut Result<Interpreter<'_, '_>, model::Error>,
+    reader: Option<&mut Reader<'_>>,
     request: Request<'_>,
     ticks: impl FnMut() -> u32,
 ) -> Result<Reply<'r>, ErrorCode> {
-    match (request, model) {
-        (Request::Hello, model) => Ok(Reply::Hello(hello(board, model))),
-        (_, Err(_)) => Err(ErrorCode::NoModel),
-        (Request::Write { offset, data }, Ok(interpreter)) => write(interpreter, offset, data),
-        (Request::Run { first, count }, Ok(interpreter)) => run(interpreter, first, count, ticks),
-        (Request::Read { tensor, offset, length }, Ok(interpreter)) => read(interpreter, tensor, offset, length),
+    let interpreter = match (request, model) {
+        (Request::Hello, model) => return Ok(Reply::Hello(hello(board, model))),
+        (_, Err(_)) => return Err(ErrorCode::NoModel),
+        (_, Ok(interpreter)) => interpreter,
+    };
+    match request {
+        // Has been answered above.
+        Request::Hello => Err(ErrorCode::Malformed),
+        Request::Write { offset, data } => write(interpreter, offset, data),
+        Request::Run { first, count } => run(interpreter, first, count, ticks),
+        Request::Read { tensor, offset, length } => read(interpreter, tensor, offset, length),
+        Request::Reset => reset(interpreter, reader),
+        Request::Text { data } => read_text(interpreter, reader, data, ticks),
+        Request::Answer => answer_text(interpreter, reader, ticks),
     }
 }
 
 fn write<'r>(interpreter: &mut Interpreter<'_, '_>, offset: u16, data: &[u8]) -> Result<Reply<'r>, ErrorCode> {
-    let input = interpreter.input_mut().as_mut_bytes();
+    let input = interpreter.input_bytes_mut();
     input.get_mut(range(offset, data.len())).ok_or(ErrorCode::OutOfRange)?.copy_from_slice(data);
     Ok(Reply::Done { ticks: 0 })
 }
@@ -134,6 +149,39 @@ fn read<'r>(
     let bytes = interpreter.tensor_bytes(tensor).map_err(|_| ErrorCode::OutOfRange)?;
     let data = bytes.get(range(offset, length.into())).filter(|data| data.len() <= DATA_BYTES);
     Ok(Reply::Data(data.ok_or(ErrorCode::OutOfRange)?))
+}
+
+fn reset<'r>(interpreter: &mut Interpreter<'_, '_>, reader: Option<&mut Reader<'_>>) -> Result<Reply<'r>, ErrorCode> {
+    match reader {
+        Some(reader) => reader.restart(interpreter),
+        None => interpreter.reset(),
+    }
+    .map_err(|_| ErrorCode::OutOfRange)?;
+    Ok(Reply::Done { ticks: 0 })
+}
+
+fn read_text<'r>(
+    interpreter: &mut Interpreter<'_, '_>,
+    reader: Option<&mut Reader<'_>>,
+    data: &[u8],
+    mut ticks: impl FnMut() -> u32,
+) -> Result<Reply<'r>, ErrorCode> {
+    let reader = reader.ok_or(ErrorCode::NoText)?;
+    let start = ticks();
+    reader.push(interpreter, data).map_err(|_| ErrorCode::OutOfRange)?;
+    Ok(Reply::Done { ticks: ticks().wrapping_sub(start) })
+}
+
+fn answer_text<'r>(
+    interpreter: &mut Interpreter<'_, '_>,
+    reader: Option<&mut Reader<'_>>,
+    mut ticks: impl FnMut() -> u32,
+) -> Result<Reply<'r>, ErrorCode> {
+    let reader = reader.ok_or(ErrorCode::NoText)?;
+    let start = ticks();
+    reader.answer(interpreter).map_err(|_| ErrorCode::OutOfRange)?;
+    let ticks = ticks().wrapping_sub(start);
+    Ok(Reply::Text { words: reader.words(), unknown: reader.unknown(), ticks })
 }
 
 fn range(offset: u16, length: usize) -> core::ops::Range<usize> {

@@ -26,7 +26,7 @@ pub const DATA_BYTES: usize = 480;
 pub enum Request<'a> {
     /// Who is there? Answered by [`Reply::Hello`].
     Hello,
-    /// Bytes into the input tensor from `offset` on. Answered by [`Reply::Done`] with 0 ticks.
+    /// Bytes into the input tensor from `offset` on (a token is little-endian). Answered by [`Reply::Done`] with 0 ticks.
     Write {
         /// Bytes from the start of the input tensor.
         offset: u16,
@@ -50,6 +50,16 @@ pub enum Request<'a> {
         /// Number of bytes, at most [`DATA_BYTES`].
         length: u16,
     },
+    /// The states of every LSTM to zero, the text to its start. Answered by [`Reply::Done`] with 0 ticks.
+    Reset,
+    /// More of a text; where it is cut does not matter. Answered by [`Reply::Done`].
+    Text {
+        /// At most [`DATA_BYTES`], of any encoding.
+        #[serde(borrow)]
+        data: &'a [u8],
+    },
+    /// End the last word and bring the output up to date with the text. Answered by [`Reply::Text`].
+    Answer,
 }
 
 /// What the device answers.
@@ -67,6 +77,15 @@ pub enum Reply<'a> {
     Data(&'a [u8]),
     /// Nothing was done.
     Error(ErrorCode),
+    /// The output is that of the text so far.
+    Text {
+        /// Words of the text.
+        words: u32,
+        /// Those among them that the model does not know.
+        unknown: u32,
+        /// Ticks of the board's clock that the answer took, beside those of the [`Request::Text`]s.
+        ticks: u32,
+    },
 }
 
 /// The device and the model in its flash.
@@ -100,6 +119,8 @@ pub enum ErrorCode {
     NoModel,
     /// An index, offset or length lies outside the model.
     OutOfRange,
+    /// The model does not read text.
+    NoText,
 }
 
 impl core::fmt::Display for ErrorCode {
@@ -109,6 +130,7 @@ impl core::fmt::Display for ErrorCode {
             ErrorCode::TooLong => "the request is longer than a frame may be",
             ErrorCode::NoModel => "the device has no usable model",
             ErrorCode::OutOfRange => "the request names a place outside the model",
+            ErrorCode::NoText => "the device's model does not read text",
         })
     }
 }

@@ -106,6 +106,22 @@ pub enum Error {
         /// The index.
         op: u16,
     },
+    /// A tensor that keeps a state from run to run, or the window of tokens, is touched by something else.
+    StateShared {
+        /// Index of the tensor.
+        tensor: u16,
+    },
+    /// The vocabulary is empty, too large or without buckets.
+    Vocabulary,
+    /// There is a vocabulary, but the ops are no chain of an embedding, at least one LSTM and what follows.
+    NotForText,
+    /// The embedding does not have one row for each word and one for those that are unknown.
+    VocabularySize {
+        /// Words in the vocabulary.
+        words: u32,
+        /// Rows of the embedding.
+        rows: u32,
+    },
 }
 
 impl fmt::Display for Error {
@@ -143,6 +159,14 @@ impl fmt::Display for Error {
             Error::Parameters { op } => write!(f, "a parameter of op {op} is out of range"),
             Error::InputOverwritten { op } => write!(f, "op {op} would write over its own input"),
             Error::NoSuchOp { op } => write!(f, "there is no op {op}"),
+            Error::StateShared { tensor } => write!(f, "tensor {tensor} keeps a state, but something else touches it"),
+            Error::Vocabulary => write!(f, "the vocabulary must have 1 to 32,767 words and 1 to 65,535 buckets"),
+            Error::NotForText => {
+                write!(f, "a model with a vocabulary must be a chain of an embedding, an LSTM and what follows")
+            }
+            Error::VocabularySize { words, rows } => {
+                write!(f, "the vocabulary has {words} words, but the embedding has {rows} rows; it must be one more")
+            }
         }
     }
 }

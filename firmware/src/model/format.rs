@@ -5,7 +5,8 @@
 //! `i32` arrays are read where they lie. Offsets count bytes from the start of the file.
 //!
 //! ```text
-//! Header · TensorRecord[tensor_count] · OpRecord[op_count] · parameter records · name · labels · weights, biases, multipliers
+//! Header · TensorRecord[tensor_count] · OpRecord[op_count] · parameter records · name · labels · TextRecord
+//!     · weights, biases, multipliers, tables · displacements · fingerprints
 //! ```
 
 use zerocopy::little_endian::{F32, U16, U32};
@@ -65,8 +66,10 @@ pub struct Header {
     pub arena_bytes: U32,
     /// Bytes that the most demanding op needs beside the arena, a multiple of 4.
     pub scratch_bytes: U32,
+    /// The [`TextRecord`]; none where the model does not read text.
+    pub text: Span,
     /// Zero.
-    pub reserved2: [U32; 4],
+    pub reserved2: [U32; 2],
 }
 
 /// One activation: where it lies in the arena, its shape and its meaning (32 bytes).
@@ -77,7 +80,7 @@ pub struct TensorRecord {
     pub offset: U32,
     /// Height, width, channels (NHWC with N = 1); a vector is `[1, 1, n]`.
     pub shape: [U16; 3],
-    /// [`ELEMENT_I8`] or [`ELEMENT_I32`].
+    /// [`ELEMENT_I8`], [`ELEMENT_I32`] or [`ELEMENT_I16`].
     pub element: u8,
     /// The integer that stands for 0.0.
     pub zero_point: i8,
@@ -91,6 +94,8 @@ pub struct TensorRecord {
 pub const ELEMENT_I8: u8 = 0;
 /// `i32` values that keep the accumulator's resolution: logits.
 pub const ELEMENT_I32: u8 = 1;
+/// `i16` values: the cell state of an LSTM, token numbers (0 to 32,767).
+pub const ELEMENT_I16: u8 = 2;
 
 /// One step of the plan (24 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -191,6 +196,79 @@ pub struct LookupRecord {
     pub reserved: [u8; 8],
 }
 
+/// Row of a table that a token number chooses (32 bytes). Reads an `i16` tensor `[1, 1, 1]`, writes an `i8` vector of
+/// `D` values with zero point 0. A token that has no row reads row 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct EmbeddingRecord {
+    /// One entry a row, as `form` says.
+    pub table: Span,
+    /// What the entries are multiplied with or stand for, as `form` says.
+    pub extra: Span,
+    /// Number of rows, at least 1.
+    pub rows: U32,
+    /// One of `EMBEDDING_…`.
+    pub form: u8,
+    /// Zero.
+    pub reserved: u8,
+    /// Codes a row, a divisor of `D`; zero in the other forms.
+    pub codes_per_row: U16,
+    /// Zero.
+    pub reserved2: [U32; 2],
+}
+
+/// `table`: `i8 [rows][D]`, the values themselves; `extra`: none.
+pub const EMBEDDING_I8: u8 = 0;
+/// `table`: `u8 [rows][⌈D/2⌉]`, two values `q` from −8 to 7 in each byte, the first in the low nibble; `extra`:
+/// `u8 [rows]`, the multipliers `m`: `x[i] = clamp((q[i] · m + 4) >> 3, −128, 127)`.
+pub const EMBEDDING_I4: u8 = 1;
+/// `table`: `u8 [rows][M]`, the codes; `extra`: `i8 [M][256][D/M]`, the codebooks: part `p` of a row is entry
+/// `code[p]` of codebook `p`.
+pub const EMBEDDING_CODES: u8 = 2;
+
+/// One step of an LSTM (32 bytes). Reads `x` (`i8`, `D` values, zero point 0), reads and writes the cell state `c`
+/// (the second input: `i16`, `H` values, scale `2^−cell_shift`) and the hidden state `h` (the output: `i8`, `H` values,
+/// zero point 0, scale 1/128). `kernels::gates` has the arithmetic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct LstmRecord {
+    /// `i8`, packed as [`OpRecord::packing`] says, like those of a dense layer of `4·H` outputs over `D + H` inputs,
+    /// `x` then `h`. Row `4·j + g` is gate `g` of unit `j`; the gates are input, output, forget, cell candidate.
+    pub weights: Span,
+    /// `i32` per row.
+    pub bias: Span,
+    /// `i32` per row, in `0..2³¹`: to units of 1/128, those of the cell candidate to 1/256.
+    pub multipliers: Span,
+    /// Bits that accumulators are shifted left before the multiplication, 0 to 31.
+    pub left_shift: u8,
+    /// 8 to 15.
+    pub cell_shift: u8,
+    /// Zero.
+    pub reserved: [u8; 6],
+}
+
+/// What turns text into tokens (32 bytes): a minimal perfect hash over the words, see `text`. The model's first op is
+/// an embedding with `words + 1` rows, its others form a chain with at least one LSTM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct TextRecord {
+    /// Number of words, 1 to 32,767.
+    pub words: U32,
+    /// Start of every word's hash.
+    pub seed: U32,
+    /// Number of buckets, 1 to 65,535.
+    pub buckets: U32,
+    /// `u16` a bucket.
+    pub displacements: Span,
+    /// `u16` a word.
+    pub fingerprints: Span,
+    /// Index of an `i16` vector that nothing else touches: a text longer than it has places counts with its last
+    /// tokens alone. [`NO_TENSOR`] where all of a text counts.
+    pub window: U16,
+    /// Zero.
+    pub reserved: U16,
+}
+
 /// [`Conv2dRecord`], with ReLU and max-pool fused.
 pub const OP_CONV2D: u8 = 1;
 /// [`MaxPool2dRecord`].
@@ -199,6 +277,10 @@ pub const OP_MAX_POOL2D: u8 = 2;
 pub const OP_DENSE: u8 = 3;
 /// [`LookupRecord`].
 pub const OP_LOOKUP: u8 = 4;
+/// [`EmbeddingRecord`].
+pub const OP_EMBEDDING: u8 = 5;
+/// [`LstmRecord`].
+pub const OP_LSTM: u8 = 6;
 
 /// Weights as they are: OHWI for a convolution, `[output][input]` for a dense layer. Every core.
 pub const PACKING_PORTABLE: u8 = 0;
@@ -213,3 +295,6 @@ const _: () = assert!(size_of::<Conv2dRecord>() == 56);
 const _: () = assert!(size_of::<DenseRecord>() == 32);
 const _: () = assert!(size_of::<MaxPool2dRecord>() == 16);
 const _: () = assert!(size_of::<LookupRecord>() == 16);
+const _: () = assert!(size_of::<EmbeddingRecord>() == 32);
+const _: () = assert!(size_of::<LstmRecord>() == 32);
+const _: () = assert!(size_of::<TextRecord>() == 32);

@@ -7,6 +7,9 @@
 //! 3. `ops/<op>.rs`: from the record to the parameter struct, with every check, and an arm in `ops/mod.rs`;
 //! 4. an arm in `plan.rs`, which hands slices to the kernel;
 //! 5. its specification in [`writer`].
+//!
+//! An op that keeps a state from run to run names its tensors in `Op::states`; the check that nothing else touches them
+//! and the reset follow from that.
 
 mod error;
 pub mod format;
@@ -14,6 +17,7 @@ mod ops;
 mod parse;
 mod sections;
 mod tensor;
+mod text;
 #[cfg(feature = "std")]
 pub mod writer;
 
@@ -21,6 +25,7 @@ pub use crate::kernels::Shape;
 pub use error::Error;
 pub use ops::{Op, Parameters};
 pub use tensor::{Element, Tensor};
+pub use text::Text;
 
 use format::{OpRecord, TensorRecord};
 
@@ -35,6 +40,7 @@ pub struct Model<'m> {
     crc32: u32,
     input: (u16, Tensor),
     output: (u16, Tensor),
+    text: Option<Text<'m>>,
     arena_bytes: usize,
     scratch_bytes: usize,
 }
@@ -107,7 +113,7 @@ impl<'m> Model<'m> {
         self.input.0
     }
 
-    /// The tensor that the application fills; its values are `i8`.
+    /// The tensor that the application fills; its values are `i8`, or `i16` where it is a token.
     pub fn input(&self) -> Tensor {
         self.input.1
     }
@@ -120,5 +126,10 @@ impl<'m> Model<'m> {
     /// The tensor that holds the answer.
     pub fn output(&self) -> Tensor {
         self.output.1
+    }
+
+    /// How the model reads text; `None` where it does not.
+    pub fn text(&self) -> Option<Text<'m>> {
+        self.text
     }
 }

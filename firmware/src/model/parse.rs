@@ -31,7 +31,7 @@ impl<'m> Model<'m> {
             let record = tensors.get(usize::from(index)).ok_or(Error::NoSuchTensor { tensor: index })?;
             Ok((index, Tensor::decode(record, index, arena_bytes)?))
         };
-        let model = Model {
+        let mut model = Model {
             bytes,
             tensors,
             ops,
@@ -40,14 +40,17 @@ impl<'m> Model<'m> {
             crc32: header.crc32.get(),
             input: tensor(header.input.get())?,
             output: tensor(header.output.get())?,
+            text: None,
             arena_bytes,
             scratch_bytes,
         };
         for index in 0..model.tensor_count() {
             model.tensor(index)?;
         }
+        model.text = model.decode_text(header)?;
         model.check_sections(header, order)?;
         model.check_flow()?;
+        model.check_states()?;
         model.check_labels()?;
         Ok(model)
     }
@@ -59,6 +62,7 @@ impl<'m> Model<'m> {
         }
         order.next(header.name)?;
         order.next(header.labels)?;
+        order.next(header.text)?;
         for index in 0..self.op_count() {
             let op = self.op(index)?;
             for span in op.data {
@@ -72,6 +76,7 @@ impl<'m> Model<'m> {
                 });
             }
         }
+        self.check_text_sections(header, &mut order)?;
         if order.end() > self.bytes.len() {
             return Err(Error::Truncated);
         }
@@ -81,7 +86,7 @@ impl<'m> Model<'m> {
     /// Every tensor holds its values when it is read: an op wrote it (or the application filled it) and no other wrote
     /// over it since. No op writes over its own input.
     fn check_flow(&self) -> Result<(), Error> {
-        if self.input().element != Element::I8 {
+        if self.input().element == Element::I32 {
             return Err(Error::UnknownElement { tensor: self.input_index() });
         }
         for index in 0..self.op_count() {
@@ -107,6 +112,35 @@ impl<'m> Model<'m> {
             }
         }
         if tensor == self.input_index() { Ok(()) } else { Err(Error::TensorNotWritten { tensor }) }
+    }
+
+    /// What lasts from run to run lies apart from every other tensor, and one op alone uses it.
+    fn check_states(&self) -> Result<(), Error> {
+        for index in 0..self.op_count() {
+            for state in self.op(index)?.states() {
+                self.check_apart(state)?;
+                let mut shared = state == self.input_index();
+                for other in (0..self.op_count()).filter(|other| *other != index) {
+                    let other = self.op(other)?;
+                    shared |= other.output == state || other.cell == Some(state);
+                }
+                if shared {
+                    return Err(Error::StateShared { tensor: state });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No other tensor shares a byte with this one.
+    pub(super) fn check_apart(&self, index: u16) -> Result<(), Error> {
+        let tensor = self.tensor(index)?;
+        for other in (0..self.tensor_count()).filter(|other| *other != index) {
+            if self.tensor(other)?.overlaps(&tensor) {
+                return Err(Error::StateShared { tensor: index });
+            }
+        }
+        Ok(())
     }
 
     fn check_labels(&self) -> Result<(), Error> {

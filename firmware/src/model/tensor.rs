@@ -1,6 +1,6 @@
 //! Activations: where they lie in the arena and what their integers mean.
 
-use super::format::{ELEMENT_I8, ELEMENT_I32, TensorRecord};
+use super::format::{ELEMENT_I8, ELEMENT_I16, ELEMENT_I32, TensorRecord};
 use super::{Error, format};
 use crate::kernels::Shape;
 
@@ -11,6 +11,8 @@ pub enum Element {
     I8,
     /// Logits, which keep the accumulator's resolution.
     I32,
+    /// The cell state of an LSTM, token numbers.
+    I16,
 }
 
 impl Element {
@@ -18,6 +20,7 @@ impl Element {
     pub const fn bytes(self) -> usize {
         match self {
             Element::I8 => 1,
+            Element::I16 => 2,
             Element::I32 => 4,
         }
     }
@@ -27,6 +30,7 @@ impl Element {
         match self {
             Element::I8 => format::ELEMENT_I8,
             Element::I32 => format::ELEMENT_I32,
+            Element::I16 => format::ELEMENT_I16,
         }
     }
 }
@@ -67,6 +71,7 @@ impl Tensor {
         let element = match record.element {
             ELEMENT_I8 => Element::I8,
             ELEMENT_I32 => Element::I32,
+            ELEMENT_I16 => Element::I16,
             _ => return Err(Error::UnknownElement { tensor: index }),
         };
         let [height, width, channels] = record.shape.map(|side| usize::from(side.get()));

@@ -6,10 +6,12 @@
 
 use super::Tensor;
 use super::format::{
-    ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, Header, LookupRecord, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D,
-    OP_DENSE, OP_LOOKUP, OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, VERSION,
+    ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, Header,
+    LookupRecord, LstmRecord, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
+    OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, TextRecord, VERSION,
 };
-use crate::kernels::{Shape, Window, variants};
+use crate::kernels::{Lstm, Shape, Window, variants};
+use crate::text::VocabularySpec;
 use zerocopy::{FromZeros, IntoBytes};
 
 /// A model on its way into a container.
@@ -27,6 +29,17 @@ pub struct ModelBuilder {
     pub input: u16,
     /// Index of the tensor that holds the answer.
     pub output: u16,
+    /// How the model reads text; `None` where it does not.
+    pub text: Option<TextSpec>,
+}
+
+/// See [`TextRecord`].
+#[derive(Clone, Debug)]
+pub struct TextSpec {
+    /// From words to tokens.
+    pub vocabulary: VocabularySpec,
+    /// Index of the tensor that holds the last tokens, where a text counts with these alone.
+    pub window: Option<u16>,
 }
 
 /// One op: the tensors that it joins, and its parameters.
@@ -73,6 +86,51 @@ pub enum Parameters {
         /// 256 outputs, for the inputs −128 to 127.
         table: Vec<i8>,
     },
+    /// Row of a table that a token chooses.
+    Embedding {
+        /// Number of rows; row 0 stands for tokens that have none.
+        rows: usize,
+        /// The rows.
+        table: EmbeddingSpec,
+    },
+    /// One step of an LSTM; the op's output is its hidden state.
+    Lstm {
+        /// Index of the tensor that holds the cell state.
+        cell: u16,
+        /// `i8`, packed from `[4·j + gate][x‖h]`.
+        weights: Vec<i8>,
+        /// One per row.
+        bias: Vec<i32>,
+        /// One per row, in `0..2³¹`.
+        multipliers: Vec<i32>,
+        /// 0 to 31.
+        left_shift: u8,
+        /// 8 to 15.
+        cell_shift: u8,
+    },
+}
+
+/// The three forms of an embedding's rows, see [`EmbeddingRecord`].
+#[derive(Clone, Debug)]
+pub enum EmbeddingSpec {
+    /// `[rows][D]`.
+    I8(Vec<i8>),
+    /// Two values a byte.
+    I4 {
+        /// `[rows][⌈D/2⌉]`, the first value in the low nibble.
+        nibbles: Vec<u8>,
+        /// `[rows]`, in 1/8.
+        multipliers: Vec<u8>,
+    },
+    /// Parts from codebooks.
+    Codes {
+        /// `[rows][codes_per_row]`.
+        codes: Vec<u8>,
+        /// `[codes_per_row][256][D / codes_per_row]`.
+        codebooks: Vec<i8>,
+        /// A divisor of `D`.
+        codes_per_row: u16,
+    },
 }
 
 /// See [`OutputStageRecord`].
@@ -109,7 +167,14 @@ impl ModelBuilder {
         };
         match &op.parameters {
             Parameters::Conv2d { window, pool, .. } => (variant.conv2d_scratch_bytes)(input.shape, *window, *pool),
-            Parameters::Dense { .. } | Parameters::MaxPool2d { .. } | Parameters::Lookup { .. } => 0,
+            Parameters::Lstm { .. } => {
+                let units = self.tensors.get(usize::from(op.output)).map_or(0, |hidden| hidden.shape.channels);
+                Lstm::scratch_bytes(input.shape.channels, units)
+            }
+            Parameters::Dense { .. }
+            | Parameters::MaxPool2d { .. }
+            | Parameters::Lookup { .. }
+            | Parameters::Embedding { .. } => 0,
         }
     }
 
@@ -125,6 +190,7 @@ impl ModelBuilder {
         let name = file.append(self.name.as_bytes());
         let labels: String = self.labels.iter().flat_map(|label| [label, "\0"]).collect();
         let labels = file.append(labels.as_bytes());
+        let text = file.append(&vec![0; if self.text.is_some() { size_of::<TextRecord>() } else { 0 }]);
         let mut records = Vec::new();
         for (op, span) in self.ops.iter().zip(&parameters) {
             let (kind, record) = file.append_parameters(&op.parameters);
@@ -132,6 +198,10 @@ impl ModelBuilder {
             records.push(op_record(op, kind, *span));
         }
         file.fill(ops, records.as_bytes());
+        if let Some(spec) = &self.text {
+            let record = file.append_text(spec);
+            file.fill(text, record.as_bytes());
+        }
         let mut header = Header {
             magic: MAGIC,
             version: VERSION.into(),
@@ -144,6 +214,7 @@ impl ModelBuilder {
             ops,
             name,
             labels,
+            text,
             arena_bytes: (self.arena_bytes() as u32).into(),
             scratch_bytes: (self.scratch_bytes() as u32).into(),
             ..Header::new_zeroed()
@@ -221,6 +292,53 @@ impl Layout {
                 let record = LookupRecord { table: self.append(table.as_bytes()), ..Default::default() };
                 (OP_LOOKUP, record.as_bytes().to_vec())
             }
+            Parameters::Embedding { rows, table } => {
+                (OP_EMBEDDING, self.append_embedding(*rows, table).as_bytes().to_vec())
+            }
+            Parameters::Lstm { weights, bias, multipliers, left_shift, cell_shift, .. } => {
+                let record = LstmRecord {
+                    weights: self.append(weights.as_bytes()),
+                    bias: self.append(bias.as_bytes()),
+                    multipliers: self.append(multipliers.as_bytes()),
+                    left_shift: *left_shift,
+                    cell_shift: *cell_shift,
+                    ..Default::default()
+                };
+                (OP_LSTM, record.as_bytes().to_vec())
+            }
+        }
+    }
+
+    /// Appends the table and what belongs to it.
+    fn append_embedding(&mut self, rows: usize, table: &EmbeddingSpec) -> EmbeddingRecord {
+        let rows = (rows as u32).into();
+        match table {
+            EmbeddingSpec::I8(values) => {
+                let table = self.append(values.as_bytes());
+                EmbeddingRecord { table, rows, form: EMBEDDING_I8, ..Default::default() }
+            }
+            EmbeddingSpec::I4 { nibbles, multipliers } => {
+                let [table, extra] = [self.append(nibbles), self.append(multipliers)];
+                EmbeddingRecord { table, extra, rows, form: EMBEDDING_I4, ..Default::default() }
+            }
+            EmbeddingSpec::Codes { codes, codebooks, codes_per_row } => {
+                let [table, extra] = [self.append(codes), self.append(codebooks.as_bytes())];
+                let codes_per_row = (*codes_per_row).into();
+                EmbeddingRecord { table, extra, rows, form: EMBEDDING_CODES, codes_per_row, ..Default::default() }
+            }
+        }
+    }
+
+    fn append_text(&mut self, text: &TextSpec) -> TextRecord {
+        let VocabularySpec { seed, displacements, fingerprints } = &text.vocabulary;
+        TextRecord {
+            words: (fingerprints.len() as u32).into(),
+            seed: (*seed).into(),
+            buckets: (displacements.len() as u32).into(),
+            displacements: self.append(displacements.as_bytes()),
+            fingerprints: self.append(fingerprints.as_bytes()),
+            window: text.window.unwrap_or(NO_TENSOR).into(),
+            ..Default::default()
         }
     }
 
@@ -242,6 +360,8 @@ fn record_bytes(parameters: &Parameters) -> usize {
         Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
         Parameters::Dense { .. } => size_of::<DenseRecord>(),
         Parameters::Lookup { .. } => size_of::<LookupRecord>(),
+        Parameters::Embedding { .. } => size_of::<EmbeddingRecord>(),
+        Parameters::Lstm { .. } => size_of::<LstmRecord>(),
     }
 }
 
@@ -258,10 +378,11 @@ fn tensor_record(tensor: &Tensor) -> TensorRecord {
 }
 
 fn op_record(op: &OpSpec, kind: u8, parameters: Span) -> OpRecord {
+    let cell = if let Parameters::Lstm { cell, .. } = op.parameters { cell } else { NO_TENSOR };
     OpRecord {
         kind,
         packing: op.packing,
-        inputs: [op.input, NO_TENSOR, NO_TENSOR].map(Into::into),
+        inputs: [op.input, cell, NO_TENSOR].map(Into::into),
         output: op.output.into(),
         parameters,
         ..Default::default()

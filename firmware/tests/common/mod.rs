@@ -58,5 +58,6 @@ pub fn model(packing: u8) -> ModelBuilder {
         ops: vec![op(0, 1, conv), op(1, 2, pool), op(2, 3, hidden), op(3, 4, logits)],
         input: 0,
         output: 4,
+        text: None,
     }
 }

@@ -143,5 +143,8 @@ fn name(request: &Request<'_>) -> &'static str {
         Request::Write { .. } => "Write",
         Request::Run { .. } => "Run",
         Request::Read { .. } => "Read",
+        Request::Reset => "Reset",
+        Request::Text { .. } => "Text",
+        Request::Answer => "Answer",
     }
 }

@@ -33,6 +33,7 @@ pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Resul
         ops: network.ops.iter().map(|op| op_spec(op, quantized)).collect(),
         input: network.input as u16,
         output: network.output as u16,
+        text: None,
     };
     Ok(builder.finish())
 }

@@ -2,10 +2,11 @@
 
 use crate::twin::Twin;
 use anyhow::{Result, anyhow, ensure};
-use firmware::kernels::{OutputStage, packing};
+use firmware::kernels::{Embedding, EmbeddingTable, OutputStage, packing};
 use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
-use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
+use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Op, Parameters as Parsed};
+use firmware::text::VocabularySpec;
 
 /// Every packing, with its name in reports; the portable one first.
 pub const PACKINGS: [(&str, u8); 2] = [("portable", PACKING_PORTABLE), ("dsp", PACKING_DSP)];
@@ -27,6 +28,14 @@ pub fn pack_for(container: &[u8], packing: u8) -> Result<Vec<u8>> {
         ops: ops.collect::<Result<_>>()?,
         input: model.input_index(),
         output: model.output_index(),
+        text: model.text().map(|text| TextSpec {
+            vocabulary: VocabularySpec {
+                seed: text.vocabulary.seed,
+                displacements: text.vocabulary.displacements.to_vec(),
+                fingerprints: text.vocabulary.fingerprints.to_vec(),
+            },
+            window: text.window,
+        }),
     };
     let packed = builder.finish();
     // Nothing leaves here that a board would refuse.
@@ -52,8 +61,32 @@ fn repacked(op: &Op<'_>, packing: u8) -> OpSpec {
             weights: packing::dense(packing, dense.weights, [dense.outputs, dense.inputs]),
             output_stage: output_stage(&dense.stage),
         },
+        Parsed::Embedding(embedding) => Parameters::Embedding { rows: embedding.rows, table: table(embedding) },
+        Parsed::Lstm(lstm) => Parameters::Lstm {
+            cell: op.cell.expect("the parser gives every LSTM its cell state"),
+            weights: packing::dense(packing, lstm.gates.weights, [lstm.gates.outputs, lstm.gates.inputs]),
+            bias: lstm.gates.stage.bias.to_vec(),
+            multipliers: lstm.gates.stage.multipliers.to_vec(),
+            left_shift: lstm.gates.stage.left_shift,
+            cell_shift: lstm.cell_shift,
+        },
     };
     OpSpec { input: op.input, output: op.output, packing, parameters }
+}
+
+fn table(embedding: &Embedding<'_>) -> EmbeddingSpec {
+    match embedding.table {
+        EmbeddingTable::I8(values) => EmbeddingSpec::I8(values.to_vec()),
+        EmbeddingTable::I4 { nibbles, multipliers } => {
+            EmbeddingSpec::I4 { nibbles: nibbles.to_vec(), multipliers: multipliers.to_vec() }
+        }
+        EmbeddingTable::Codes { codes, codebooks, codes_per_row } => EmbeddingSpec::Codes {
+            codes: codes.to_vec(),
+            codebooks: codebooks.to_vec(),
+            // The container holds it in 16 bits.
+            codes_per_row: codes_per_row as u16,
+        },
+    }
 }
 
 fn output_stage(stage: &OutputStage<'_>) -> OutputStageSpec {

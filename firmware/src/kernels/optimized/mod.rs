@@ -11,12 +11,14 @@
 mod conv2d;
 mod dense;
 mod gather;
+mod lstm;
 mod pool;
 pub mod portable;
 pub mod smlad;
 
 pub use conv2d::{conv2d, scratch_bytes};
 pub use dense::{dense, dense_logits};
+pub use lstm::lstm;
 pub use pool::max_pool2d;
 
 use super::Dense;
@@ -41,7 +43,7 @@ pub trait Form<const CHANNELS: usize> {
     /// `Σ w·x` of each row in a group's weights, for the four places of a block.
     fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
 
-    /// Hands `Σ w·x` of each row of a dense layer's weights to `store`, with the row's number.
+    /// Hands `Σ w·x` of each row of a dense layer's weights to `store`, with the row's number, in ascending order.
     fn rows(dense: &Dense<'_>, input: &[i8], store: impl FnMut(usize, i32));
 }
 

@@ -10,7 +10,8 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     let inputs = context.input.shape.elements();
     let outputs = context.output.shape.channels;
     let is_vector = context.output.shape == Shape::vector(outputs);
-    context.require(context.input.element == Element::I8 && is_vector, shape_mismatch)?;
+    let elements_fit = context.input.element == Element::I8 && context.output.element != Element::I16;
+    context.require(elements_fit && is_vector, shape_mismatch)?;
     let weight_bytes = packing::weight_bytes(context.record.packing, outputs, inputs);
     let dense = Dense {
         inputs,

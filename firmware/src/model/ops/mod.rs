@@ -2,22 +2,26 @@
 
 mod conv2d;
 mod dense;
+mod embedding;
 mod lookup;
+mod lstm;
 mod max_pool2d;
 mod output_stage;
 
-use super::format::{NO_TENSOR, OP_CONV2D, OP_DENSE, OP_LOOKUP, OP_MAX_POOL2D, OpRecord, Span};
+use super::format::{NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, Span};
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
-use crate::kernels::{Conv2d, Dense, Lookup, MaxPool2d, Window};
+use crate::kernels::{Conv2d, Dense, Embedding, Lookup, Lstm, MaxPool2d, Window};
 
 /// One step of a model.
 #[derive(Clone, Copy)]
 pub struct Op<'m> {
     /// Index of the tensor read.
     pub input: u16,
-    /// Index of the tensor written.
+    /// Index of the tensor written; an LSTM's hidden state, which it also reads.
     pub output: u16,
+    /// Index of an LSTM's cell state.
+    pub cell: Option<u16>,
     /// The kernels that the weights are packed for.
     pub variant: &'static Variant,
     /// What the op computes.
@@ -39,6 +43,10 @@ pub enum Parameters<'m> {
     Dense(Dense<'m>),
     /// A function of each value by itself.
     Lookup(Lookup<'m>),
+    /// Row of a table.
+    Embedding(Embedding<'m>),
+    /// One step of an LSTM.
+    Lstm(Lstm<'m>),
 }
 
 /// What an operator's file reads from.
@@ -64,7 +72,8 @@ impl<'m> Op<'m> {
         let record = model.ops.get(usize::from(index)).ok_or(Error::NoSuchOp { op: index })?;
         let [input, second, third] = record.inputs.map(|index| index.get());
         let output = record.output.get();
-        if [second, third] != [NO_TENSOR; 2] {
+        let cell = (record.kind == OP_LSTM).then_some(second);
+        if third != NO_TENSOR || (cell.is_none() && second != NO_TENSOR) {
             return Err(Error::Parameters { op: index });
         }
         if record.reserved.get() != 0 || record.reserved2.get() != 0 {
@@ -84,9 +93,11 @@ impl<'m> Op<'m> {
             OP_MAX_POOL2D => max_pool2d::decode(&context)?,
             OP_DENSE => dense::decode(&context)?,
             OP_LOOKUP => lookup::decode(&context)?,
+            OP_EMBEDDING => embedding::decode(&context)?,
+            OP_LSTM => lstm::decode(&context, model.tensor(second)?)?,
             _ => return Err(Error::UnknownOp { op: index }),
         };
-        Ok(Op { input, output, variant, parameters, scratch_bytes, data })
+        Ok(Op { input, output, cell, variant, parameters, scratch_bytes, data })
     }
 
     /// Multiply–accumulates that the op asks for, places that a floor-mode pool drops not counted.
@@ -96,9 +107,16 @@ impl<'m> Op<'m> {
                 let pooled = conv.pool[0] * conv.pool[1];
                 conv.output.elements() as u64 * pooled as u64 * conv.taps() as u64
             }
-            Parameters::Dense(dense) => dense.inputs as u64 * dense.outputs as u64,
-            Parameters::MaxPool2d(_) | Parameters::Lookup(_) => 0,
+            Parameters::Dense(dense) => dense.macs(),
+            Parameters::Lstm(lstm) => lstm.gates.macs(),
+            Parameters::MaxPool2d(_) | Parameters::Lookup(_) | Parameters::Embedding(_) => 0,
         }
+    }
+
+    /// Indices of the tensors whose values last from run to run; none for an op without states.
+    pub fn states(&self) -> impl Iterator<Item = u16> + use<> {
+        let hidden = self.cell.map(|_| self.output);
+        [self.cell, hidden].into_iter().flatten()
     }
 }
 
