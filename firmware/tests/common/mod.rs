@@ -1,9 +1,10 @@
-//! A small model that has every op.
+//! Small models that together have every op.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use firmware::kernels::{Shape, Window, packing};
-use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
+use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Element, Tensor};
+use firmware::text::VocabularySpec;
 
 /// A deterministic sequence of bytes.
 pub fn bytes(seed: u32, length: usize) -> Vec<i8> {
@@ -59,5 +60,70 @@ pub fn model(packing: u8) -> ModelBuilder {
         input: 0,
         output: 4,
         text: None,
+    }
+}
+
+/// What the text model knows.
+pub const WORDS: [&str; 9] = ["the", "film", "was", "good", "bad", "not", "it's", "caf\u{e9}", "don't"];
+/// Places of the text model's window.
+pub const WINDOW: usize = 5;
+
+/// The three forms of the text model's embedding: a row of 6 values for each word and one for those unknown.
+pub fn embeddings() -> [EmbeddingSpec; 3] {
+    let rows = WORDS.len() + 1;
+    let unsigned = |seed: u32, length: usize| bytes(seed, length).into_iter().map(|byte| byte as u8).collect();
+    [
+        EmbeddingSpec::I8(bytes(11, 6 * rows)),
+        EmbeddingSpec::I4 { nibbles: unsigned(12, 3 * rows), multipliers: unsigned(13, rows) },
+        EmbeddingSpec::Codes { codes: unsigned(14, 3 * rows), codebooks: bytes(15, 6 * 256), codes_per_row: 3 },
+    ]
+}
+
+/// From the accumulators of the text model's last layer to its logits.
+pub fn text_head() -> OutputStageSpec {
+    OutputStageSpec {
+        bias: vec![300, -500],
+        multipliers: vec![300_000_000, 250_000_000],
+        left_shift: 4,
+        ..Default::default()
+    }
+}
+
+/// `token ── embedding ──▶ 6 ── LSTM ──▶ 5 ── LSTM ──▶ 3 ── dense ──▶ 2 logits`, with a window where it is asked for.
+pub fn text_model(packing: u8, table: EmbeddingSpec, window: bool) -> ModelBuilder {
+    let op = |input, output, parameters| OpSpec { input, output, packing, parameters };
+    let lstm = |cell, seed, inputs: usize, units: usize| Parameters::Lstm {
+        cell,
+        weights: packing::dense(packing, &bytes(seed, 4 * units * (inputs + units)), [4 * units, inputs + units]),
+        bias: bytes(seed + 1, 4 * units).into_iter().map(|bias| i32::from(bias) * 100).collect(),
+        multipliers: (0..4 * units as i32).map(|row| 9_000_000 + 100_000 * row).collect(),
+        left_shift: 1,
+        cell_shift: 11,
+    };
+    let logits =
+        Parameters::Dense { weights: packing::dense(packing, &bytes(23, 6), [2, 3]), output_stage: text_head() };
+    let state = |offset, length, element| Tensor { zero_point: 0, ..tensor(offset, [1, 1, length], element) };
+    let mut tensors = vec![
+        state(0, 1, Element::I16),
+        state(4, 6, Element::I8),
+        state(12, 5, Element::I8),
+        state(20, 5, Element::I16),
+        state(32, 3, Element::I8),
+        state(36, 3, Element::I16),
+        tensor(44, [1, 1, 2], Element::I32),
+    ];
+    if window {
+        tensors.push(state(52, WINDOW, Element::I16));
+    }
+    let vocabulary = VocabularySpec::build(&WORDS).expect("nine words find their slots").vocabulary;
+    let embedding = Parameters::Embedding { rows: WORDS.len() + 1, table };
+    ModelBuilder {
+        name: "tiny text".into(),
+        labels: ["good", "bad"].map(String::from).to_vec(),
+        tensors,
+        ops: vec![op(0, 1, embedding), op(1, 2, lstm(3, 17, 6, 5)), op(2, 4, lstm(5, 20, 5, 3)), op(4, 6, logits)],
+        input: 0,
+        output: 6,
+        text: Some(TextSpec { vocabulary, window: window.then_some(7) }),
     }
 }
