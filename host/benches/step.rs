@@ -2,7 +2,7 @@
 //! answers with the seconds that they took. Its first line of output says how many nodes the step has. `THREADS`: how many of
 //! ONNX Runtime's threads a node may use; unset, one a core.
 
-use host::graph::{Activation, Layer, Network, Padding};
+use host::graph::{Activation, Input, Layer, Network, Padding};
 use host::recipe::{Loss, Optimizer, Schedule, Training};
 use host::runtime::Device;
 use host::train::{Step, Stepper, initial, initial_state};
@@ -34,9 +34,10 @@ fn main() -> anyhow::Result<()> {
         optimizer: Optimizer::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         schedule: Schedule::Constant,
         ema: None,
+        clip: None,
     };
-    let network = Network::new(&layers, [1, 28, 28])?;
-    let step = Step::new(&network, &training)?;
+    let network = Network::new(&layers, Input::Image([1, 28, 28]))?;
+    let step = Step::new(&network, &training, false)?;
     let threads = std::env::var("THREADS").ok().map_or(Ok(0), |threads| threads.parse())?;
     let mut stepper = Stepper::new(&step, Device::Cpu, threads)?;
     stepper.set_state(&initial_state(&step, &initial(&network, training.seed)))?;

@@ -1,11 +1,12 @@
-//! The places where a model can run, behind one verb: images in, outputs out.
+//! The places where a model can run, behind one verb: samples in, outputs out.
 
 use crate::artifacts::{Artifacts, read};
-use crate::dataset::Images;
+use crate::dataset::{Images, Samples};
 use crate::device::{self, Board, Session};
 use crate::export::pack_for;
 use crate::inference::{self, Rows};
 use crate::quantize::Affine;
+use crate::recipe::Text;
 use crate::runtime::Inference;
 use crate::twin::{self, Twin, integers};
 use anyhow::{Result, anyhow, ensure};
@@ -53,27 +54,34 @@ impl fmt::Display for On {
     }
 }
 
-/// Runs every image on `on` and returns its outputs. On a board, every one is also compared with the
-/// twin's.
+/// Runs every sample on `on` and returns its outputs; texts are read as `text` says. On a board, every one is also compared
+/// with the twin's.
 ///
 /// # Errors
 /// Missing artifacts, a board that does not answer, or a board that differs from the twin.
-pub fn outputs(on: On, artifacts: &Artifacts, images: &Images, progress: &ProgressBar) -> Result<Rows> {
+pub fn outputs(
+    on: On,
+    artifacts: &Artifacts,
+    samples: &Samples,
+    text: Option<&Text>,
+    progress: &ProgressBar,
+) -> Result<Rows> {
     let onnx = |path: &Path| -> Result<Rows> {
         let mut model = Inference::from_bytes(&read(path)?)?;
-        inference::rows(&mut model, images, 0..images.len(), |count| progress.inc(count as u64))
+        inference::rows(&mut model, samples, text, 0..samples.len(), |count| progress.inc(count as u64))
     };
     match on {
         On::Float => onnx(&artifacts.float_onnx()),
         On::Qdq => onnx(&artifacts.int8_onnx()),
         On::Int8 => {
             let container = read(&artifacts.container())?;
-            let integers = twin::evaluate(&container, images)?;
-            progress.inc(images.len() as u64);
+            let integers = twin::evaluate(&container, samples.images()?)?;
+            progress.inc(samples.len() as u64);
             real(&container, &integers)
         }
         On::Board(board) => {
             let container = read(&artifacts.container())?;
+            let images = samples.images()?;
             let integers = board_outputs(board, &container, images, progress)?;
             compare(board, &twin::evaluate(&container, images)?, &integers)?;
             real(&container, &integers)

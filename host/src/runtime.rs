@@ -7,7 +7,7 @@ use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{Session, builder::GraphOptimizationLevel, builder::SessionBuilder};
-use ort::value::{DynValue, Tensor, TensorElementType, TensorRef, ValueType};
+use ort::value::{PrimitiveTensorElementType, DynValue, Tensor, TensorElementType, TensorRef, ValueType};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -80,15 +80,19 @@ fn library(device: Device) -> Result<PathBuf> {
     }
 }
 
+/// Whether a session for `device` will be tried on CUDA.
+pub fn prefers_cuda(device: Device) -> bool {
+    // Without a driver there is nothing to try, nor to report.
+    device == Device::Cuda || (device == Device::Auto && Path::new(NVIDIA_DRIVER).exists())
+}
+
 /// Loads `model` (serialized ONNX) for `device` and says where it runs. `threads`: 0 for one a core.
 ///
 /// # Errors
 /// If ONNX Runtime refuses the model, or if `device` is [`Device::Cuda`] and some of its nodes would run on the CPU.
 pub fn session(model: &[u8], device: Device, threads: usize) -> Result<(Session, Provider)> {
     let environment = environment_for(device)?;
-    // Without a driver there is nothing to try, nor to report.
-    let driver = Path::new(NVIDIA_DRIVER).exists();
-    if device == Device::Cuda || (device == Device::Auto && driver) {
+    if prefers_cuda(device) {
         match cuda(&environment, model) {
             Ok(session) => return Ok((session, Provider::Cuda)),
             Err(error) if device == Device::Cuda => {
@@ -195,7 +199,7 @@ impl Inference {
 
     /// Runs the model on `inputs` (name, shape, row-major values) and gives all outputs in the model's order; integers are
     /// converted to `f32`.
-    pub fn run(&mut self, inputs: &[(&str, &[usize], &[f32])]) -> Result<Vec<Output>> {
+    pub fn run<T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(&mut self, inputs: &[(&str, &[usize], &[T])]) -> Result<Vec<Output>> {
         let mut values = Vec::with_capacity(inputs.len());
         for (name, shape, data) in inputs {
             let tensor =
@@ -245,7 +249,7 @@ mod tests {
         let y = graph.relu(x).unwrap();
         graph.output("y", y).unwrap();
         let mut inference = Inference::from_bytes(&graph.to_bytes(Batch::Symbolic)).unwrap();
-        let outputs = inference.run(&[("x", &[3, 2], &[-1.0, 1.0, 2.0, -2.0, 0.0, 3.0])]).unwrap();
+        let outputs = inference.run(&[("x", &[3, 2], &[-1.0_f32, 1.0, 2.0, -2.0, 0.0, 3.0])]).unwrap();
         assert_eq!(outputs, [("y".to_owned(), vec![3, 2], vec![0.0, 1.0, 2.0, 0.0, 0.0, 3.0])]);
     }
 }

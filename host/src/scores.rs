@@ -1,6 +1,6 @@
 //! What a row of outputs says, and how well a set of them does.
 
-use crate::dataset::Images;
+use crate::dataset::Samples;
 use crate::recipe::Target;
 use serde::{Deserialize, Serialize};
 
@@ -28,20 +28,24 @@ impl Score {
         Score { n, correct, accuracy, mse: (!classifies).then_some(mean(measure)), loss }
     }
 
-    /// Judges the outputs for the images from `first` on.
-    pub fn judge(target: Target, rows: &[Vec<f64>], images: &Images, first: usize) -> Self {
+    /// Judges the outputs for the samples from `first` on: logits, or the probability of the second of two classes, or a
+    /// reconstruction.
+    pub fn judge(target: Target, rows: &[Vec<f64>], samples: &Samples, first: usize) -> Self {
         let (mut loss, mut measure) = (0.0, 0.0);
         for (index, row) in (first..).zip(rows) {
-            match target {
-                Target::Class => {
-                    let label = usize::from(images.labels[index]);
-                    loss += cross_entropy(row, label);
-                    measure += f64::from(u8::from(first_max(row) == label));
-                }
-                Target::Input => {
+            match (target, samples) {
+                (Target::Input, Samples::Images(images)) => {
                     let pixels = images.nchw(index..index + 1);
                     loss += mean(row, &pixels, binary_cross_entropy);
                     measure += mean(row, &pixels, |output, pixel| (output - pixel).powi(2));
+                }
+                _ => {
+                    let label = usize::from(samples.labels()[index]);
+                    loss += match row[..] {
+                        [probability] => binary_cross_entropy(probability, label as f64),
+                        _ => cross_entropy(row, label),
+                    };
+                    measure += f64::from(u8::from(class(row) == label));
                 }
             }
         }
@@ -67,6 +71,14 @@ fn binary_cross_entropy(output: f64, target: f64) -> f64 {
     -target * p.ln() - (1.0 - target) * (1.0 - p).ln()
 }
 
+/// The class that a row of outputs names: that of the largest logit, or of two that which is more probable.
+pub fn class(row: &[f64]) -> usize {
+    match row {
+        [probability] => usize::from(*probability > 0.5),
+        _ => first_max(row),
+    }
+}
+
 /// Index of the largest value; the first of equals.
 pub fn first_max<T: PartialOrd>(row: &[T]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
@@ -90,10 +102,12 @@ pub fn cross_entropy(row: &[f64], label: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Images;
 
     #[test]
     fn an_autoencoder_is_judged_by_its_values() {
         let images = Images { height: 1, width: 2, channels: 1, pixels: vec![0, 255], labels: vec![7] };
+        let images = Samples::Images(images);
         let score = Score::judge(Target::Input, &[vec![0.5, 1.0]], &images, 0);
         assert_eq!((score.n, score.accuracy, score.mse), (1, None, Some(0.125)));
         assert!((score.loss - 2f64.ln() / 2.0).abs() < 1e-6, "{score}");

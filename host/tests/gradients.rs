@@ -30,6 +30,11 @@ fn smooth(count: usize) -> Vec<f32> {
     (0..count).map(|index| 0.8 + 0.8 * noise(index + 1000)).collect()
 }
 
+/// Values of both signs, none large.
+fn small(count: usize) -> Vec<f32> {
+    (0..count).map(|index| 1.5 * (noise(index + 500) - 0.5)).collect()
+}
+
 /// Checks the gradients of `Σ r · f(inputs)` by every element of every input.
 fn check(shapes: &[&[usize]], values: fn(usize) -> Vec<f32>, f: impl Fn(&mut Graph, &[Value]) -> Result<Value>) {
     let mut graph = Graph::new();
@@ -146,6 +151,85 @@ fn matrix_products() {
 }
 
 #[test]
+fn rows_of_a_table() {
+    check(&[&[4, 3]], smooth, |g, x| {
+        // Row 2 is read twice, row 1 not at all.
+        let rows = g.integer_constant(&[3, 1], &[2, 0, 2]);
+        g.gather(x[0], rows)
+    });
+}
+
+#[test]
+fn a_matrix_added_to_a_product() {
+    check(&[&[2, 3], &[3, 4], &[2, 4]], smooth, |g, x| g.gemm(x[0], x[1], Some(x[2]), false, false));
+}
+
+/// Steps, samples, units of the recurrence.
+const RECURRENCE: [usize; 3] = [4, 2, 3];
+
+#[test]
+fn recurrence() {
+    let [steps, batch, units] = RECURRENCE;
+    let shapes: [&[usize]; 2] = [&[steps, batch, 4 * units], &[4 * units, units]];
+    for unrolled in [false, true] {
+        check(&shapes, small, |g, x| {
+            g.unroll(unrolled);
+            g.lstm(x[0], x[1], None)
+        });
+        check(&shapes, small, |g, x| {
+            g.unroll(unrolled);
+            let mask = g.constant(&[batch, units], &[2.0, 0.0, 2.0, 0.0, 2.0, 2.0]);
+            g.lstm(x[0], x[1], Some(mask))
+        });
+        check(&[&[1, batch, 4 * units], &[4 * units, units]], small, |g, x| {
+            g.unroll(unrolled);
+            // One step: the recurrent weights play no part but for this sum.
+            let h = g.lstm(x[0], x[1], None)?;
+            let sum = g.reduce_sum(x[1], &[0, 1], false)?;
+            g.add(h, sum)
+        });
+    }
+}
+
+/// The recurrence for training against ONNX's own operator.
+#[test]
+fn the_recurrence_is_onnxs_lstm() {
+    let [steps, batch, units] = RECURRENCE;
+    let width = 5;
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[steps, batch, width]).unwrap();
+    let [w, r, b] = [("w", vec![4 * units, width]), ("r", vec![4 * units, units]), ("b", vec![4 * units])]
+        .map(|(name, shape)| graph.input(name, &shape).unwrap());
+    let rows = graph.reshape(x, &[steps * batch, width]).unwrap();
+    let z = graph.gemm(rows, w, Some(b), false, true).unwrap();
+    let z = graph.reshape(z, &[steps, batch, 4 * units]).unwrap();
+    let ours = graph.lstm(z, r, None).unwrap();
+    let zeros = graph.constant(&[4 * units], &vec![0.0; 4 * units]);
+    let b = graph.concat(&[b, zeros], 0).unwrap();
+    let [w, r, b] = [(w, vec![1, 4 * units, width]), (r, vec![1, 4 * units, units]), (b, vec![1, 8 * units])]
+        .map(|(value, shape)| graph.reshape(value, &shape).unwrap());
+    let theirs = graph.onnx_lstm_states(x, w, r, b).unwrap();
+    let last = graph.onnx_lstm(x, w, r, b).unwrap();
+    for (name, value) in [("ours", ours), ("theirs", theirs), ("last", last)] {
+        graph.output(name, value).unwrap();
+    }
+    let mut model = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
+    let sizes = [steps * batch * width, 4 * units * width, 4 * units * units, 4 * units];
+    let values: Vec<Vec<f32>> = sizes.iter().map(|&size| small(size)).collect();
+    let inputs: [(&str, &[usize], &[f32]); 4] = [
+        ("x", &[steps, batch, width], &values[0]),
+        ("w", &[4 * units, width], &values[1]),
+        ("r", &[4 * units, units], &values[2]),
+        ("b", &[4 * units], &values[3]),
+    ];
+    let outputs = model.run(&inputs).unwrap();
+    for (ours, theirs) in outputs[0].2.iter().zip(&outputs[1].2) {
+        assert!((ours - theirs).abs() < 1e-6, "{ours} {theirs}");
+    }
+    assert_eq!(outputs[1].2[(steps - 1) * batch * units..], outputs[2].2);
+}
+
+#[test]
 fn convolutions() {
     // Input channels, filters, kernel, stride, height, width: few and many channels (two forms of the weight gradient), even
     // and odd sizes, a stride that leaves rows over, a kernel smaller than the stride.
@@ -202,7 +286,7 @@ fn equal_maxima_share_the_gradient() {
     let gradient = gradients(&mut graph, sum, &[x]).unwrap()[0];
     graph.output("dx", gradient).unwrap();
     let mut model = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
-    let outputs = model.run(&[("x", &[1, 1, 2, 2], &[3.0, 3.0, 1.0, 3.0])]).unwrap();
+    let outputs = model.run(&[("x", &[1, 1, 2, 2], &[3.0_f32, 3.0, 1.0, 3.0])]).unwrap();
     let third = 1.0 / 3.0;
     for (value, expected) in outputs[0].2.iter().zip([third, third, 0.0, third]) {
         assert!((value - expected).abs() < 1e-6, "{:?}", outputs[0].2);

@@ -41,7 +41,7 @@ fn dataset() -> Dataset {
         }
     }
     let images = Images { height, width, channels: 1, pixels, labels };
-    Dataset { train: images.clone(), test: images, classes: ["row", "column", "square"].map(String::from).to_vec() }
+    Dataset::of_images(images.clone(), images, ["row", "column", "square"].map(String::from).to_vec())
 }
 
 fn run(recipe: &Recipe, directory: &Path, resume: bool, stop: &AtomicBool) -> anyhow::Result<Summary> {

@@ -1,6 +1,6 @@
 //! Holds the training step of a small CNN against PyTorch (see `vectors/cnn_step.py`).
 
-use host::graph::{Activation, Batch, Graph, Layer, Network, Padding, gradients, loss};
+use host::graph::{Activation, Batch, Graph, Input, Layer, Network, Padding, gradients, loss};
 use host::recipe::{Loss, Optimizer, Schedule, Training};
 use host::runtime::{Device, Inference};
 use host::train::{Step, Stepper, initial_state};
@@ -59,7 +59,7 @@ impl Vectors {
             Layer::Dropout { rate: 0.3 },
             Layer::Dense { units: self.classes, activation: Activation::Linear },
         ];
-        Network::new(&layers, [1, self.height, self.width]).unwrap()
+        Network::new(&layers, Input::Image([1, self.height, self.width])).unwrap()
     }
 
     /// Images, targets, mask.
@@ -130,8 +130,9 @@ fn compare(name: &str, optimizer: Optimizer) {
         optimizer,
         schedule: Schedule::Constant,
         ema: Some(0.5),
+        clip: None,
     };
-    let step = Step::new(&network, &training).unwrap();
+    let step = Step::new(&network, &training, false).unwrap();
     let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
     let start = Vectors::ordered(&network, &vectors.start);
     stepper.set_state(&initial_state(&step, &start)).unwrap();

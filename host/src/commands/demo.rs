@@ -64,12 +64,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
         command: "host demo".into(),
     };
     let float = std::fs::read(&onnx).with_context(|| format!("cannot read {}", onnx.display()))?;
-    let exported = export::export(&float, &dataset.train, &options)?;
+    let exported = export::export(&float, dataset.train.images()?, &options)?;
     let artifacts = Artifacts::new(&dir, &found.recipe.name);
     export::write::write(&exported, &artifacts, &[])?;
     println!("3. Exported int8: {} bytes, {}.", exported.container.len(), artifacts.container().display());
 
-    read_on_board(board, &exported.container, &dataset.test.first(READ), &dataset.classes)?;
+    read_on_board(board, &exported.container, &dataset.test.images()?.first(READ), &dataset.classes)?;
     println!("Done in {:.0} s. Next: `cargo host train` on MNIST; see README.md.", started.elapsed().as_secs_f64());
     Ok(())
 }

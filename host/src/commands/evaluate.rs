@@ -1,11 +1,11 @@
 //! `host evaluate`.
 
 use crate::commands::{print_json, progress_bar};
-use crate::dataset::{self, Images};
+use crate::dataset::{self, Samples};
 use crate::engine::{self, On};
 use crate::inference::Rows;
 use crate::recipe::{self, Source, Target};
-use crate::scores::{Score, first_max};
+use crate::scores::{Score, class};
 use anyhow::{Result, ensure};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -69,18 +69,19 @@ fn measured<S: Serializer>(score: &Score, serializer: S) -> Result<S::Ok, S::Err
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
     let test = test_set(&arguments, found.recipe.data.source)?;
-    let progress = progress_bar(test.len() as u64, "images");
-    let rows = engine::outputs(arguments.on, &found.artifacts(), &test, &progress)?;
+    let progress = progress_bar(test.len() as u64, "samples");
+    let outputs = |on| engine::outputs(on, &found.artifacts(), &test, found.recipe.text.as_ref(), &progress);
+    let rows = outputs(arguments.on)?;
     let target = found.recipe.data.target;
     let int8 = match (arguments.on, target) {
-        (On::Qdq, Target::Class) => Some(engine::outputs(On::Int8, &found.artifacts(), &test, &progress)?),
+        (On::Qdq, Target::Class) => Some(outputs(On::Int8)?),
         _ => None,
     };
     progress.finish_and_clear();
 
-    let same = |int8: Rows| int8.iter().zip(&rows).filter(|(a, b)| first_max(a) == first_max(b)).count();
+    let same = |int8: Rows| int8.iter().zip(&rows).filter(|(a, b)| class(a) == class(b)).count();
     let report = Report {
-        model: found.recipe.name,
+        model: found.recipe.name.clone(),
         on: arguments.on.to_string(),
         split: "test",
         score: Score::judge(target, &rows, &test, 0),
@@ -90,11 +91,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// The samples to measure on.
-fn test_set(arguments: &Arguments, own: Source) -> Result<Images> {
+fn test_set(arguments: &Arguments, own: Source) -> Result<Samples> {
     let source = arguments.source.unwrap_or(own);
-    let alike = source.image_size() == own.image_size()
-        && source.channels() == own.channels()
-        && source.classes() == own.classes();
+    let alike = source.image() == own.image() && source.classes() == own.classes();
     ensure!(alike, "{} does not fit {}, which learns from {}", source.name(), arguments.model, own.name());
     let test = dataset::load(source, arguments.data.as_deref())?.test;
     Ok(test.first(arguments.limit.unwrap_or(usize::MAX)))
@@ -102,7 +101,7 @@ fn test_set(arguments: &Arguments, own: Source) -> Result<Images> {
 
 fn print(report: &Report, on: On) -> Result<()> {
     let Report { model, on: place, score, .. } = report;
-    println!("{model} on {place}, {} test images: {score}", score.n);
+    println!("{model} on {place}, {} test samples: {score}", score.n);
     if matches!(on, On::Board(_)) {
         println!("every output equals the twin's, bit for bit");
     }

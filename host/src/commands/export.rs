@@ -2,7 +2,7 @@
 
 use crate::artifacts::{Artifacts, run_dir};
 use crate::commands::print_json;
-use crate::dataset::{self, Images};
+use crate::dataset::{self, Samples};
 use crate::device::Core;
 use crate::export::{self, Options, pack_for, write};
 use crate::quantize::Method;
@@ -46,7 +46,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let source = float_model(&artifacts, found.root())?;
     let onnx = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
     let dataset = dataset::load(found.recipe.data.source, arguments.data.as_deref())?;
-    let images = without_validation(&dataset.train, found.recipe.data.validation)?;
+    let samples = without_validation(&dataset.train, found.recipe.data.validation)?;
     let options = Options {
         name: name.clone(),
         labels: if found.recipe.data.target == Target::Class { dataset.classes } else { Vec::new() },
@@ -54,7 +54,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         calibration: arguments.calibration,
         command: format!("host export {name} --ranges {} --calibration {}", arguments.ranges, arguments.calibration),
     };
-    let exported = export::export(&onnx, &images, &options).with_context(|| source.display().to_string())?;
+    let exported = export::export(&onnx, samples.images()?, &options).with_context(|| source.display().to_string())?;
     let packed = arguments.core.iter().map(|core| {
         let container = pack_for(&exported.container, core.packing())?;
         // Its name on the command line; no core is hidden there.
@@ -78,10 +78,10 @@ fn float_model(artifacts: &Artifacts, root: &Path) -> Result<PathBuf> {
     found.with_context(|| format!("no {}: run `host train {name}` first", trained.display()))
 }
 
-/// The images that training learns from: `validation` at the end are held back.
-fn without_validation(images: &Images, validation: usize) -> Result<Images> {
-    let Some(count) = images.len().checked_sub(validation) else {
-        bail!("the recipe holds back {validation} images, but the data set has {}", images.len());
+/// The samples that training learns from: `validation` at the end are held back.
+fn without_validation(samples: &Samples, validation: usize) -> Result<Samples> {
+    let Some(count) = samples.len().checked_sub(validation) else {
+        bail!("the recipe holds back {validation} samples, but the data set has {}", samples.len());
     };
-    Ok(images.first(count))
+    Ok(samples.first(count))
 }

@@ -1,13 +1,13 @@
 //! `host run`.
 
 use crate::commands::{print_json, progress_bar};
-use crate::dataset::Images;
+use crate::dataset::{Images, Samples};
 use crate::engine::{self, On};
 use crate::inference::Rows;
 use crate::picture;
 use crate::recipe::{self, Target};
 use crate::scores::{Score, first_max, softmax};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -60,14 +60,15 @@ struct Reconstruction {
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
     let source = found.recipe.data.source;
-    let [height, width] = source.image_size();
+    let Some([height, width, _]) = source.image() else { bail!("texts are not read here yet") };
     let mut images = Images { height, width, channels: 1, pixels: Vec::new(), labels: Vec::new() };
     for path in &arguments.inputs {
         images.pixels.extend(picture::load_digit(path, height, width)?);
         images.labels.push(0);
     }
     let progress = progress_bar(images.len() as u64, "pictures");
-    let rows = engine::outputs(arguments.on, &found.artifacts(), &images, &progress)?;
+    let samples = Samples::Images(images.clone());
+    let rows = engine::outputs(arguments.on, &found.artifacts(), &samples, None, &progress)?;
     progress.finish_and_clear();
     let (model, on) = (found.recipe.name, arguments.on.to_string());
     match found.recipe.data.target {
@@ -82,7 +83,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
             }
         }
         Target::Input => {
-            let answers = reconstructions(&arguments.inputs, rows, &images);
+            let answers = reconstructions(&arguments.inputs, rows, &samples);
             let pairs: Vec<_> = answers
                 .iter()
                 .zip(images.pixels.chunks(images.size()))
@@ -113,9 +114,9 @@ fn classes(inputs: &[PathBuf], rows: Rows, labels: &[String]) -> Result<Vec<Clas
     inputs.iter().zip(rows).map(answer).collect()
 }
 
-fn reconstructions(inputs: &[PathBuf], rows: Rows, images: &Images) -> Vec<Reconstruction> {
+fn reconstructions(inputs: &[PathBuf], rows: Rows, samples: &Samples) -> Vec<Reconstruction> {
     let answer = |(index, (input, output)): (usize, (&PathBuf, Vec<f64>))| {
-        let score = Score::judge(Target::Input, std::slice::from_ref(&output), images, index);
+        let score = Score::judge(Target::Input, std::slice::from_ref(&output), samples, index);
         Reconstruction { input: input.clone(), mse: score.mse.unwrap_or_default(), output }
     };
     inputs.iter().zip(rows).enumerate().map(answer).collect()

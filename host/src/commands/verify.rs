@@ -50,8 +50,8 @@ struct Report {
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
     let board = arguments.on.as_deref().map(board).transpose()?;
-    let images = dataset::load(found.recipe.data.source, arguments.data.as_deref())?.test.first(arguments.samples);
-    let report = compare(&found.artifacts(), board, &images)?;
+    let samples = dataset::load(found.recipe.data.source, arguments.data.as_deref())?.test.first(arguments.samples);
+    let report = compare(&found.artifacts(), board, samples.images()?)?;
     if arguments.json {
         return print_json(&report);
     }

@@ -55,15 +55,13 @@ pub fn load(data: Option<&Path>) -> Result<Dataset> {
 
 fn read_folder(folder: &Path) -> Result<Dataset> {
     let source = Source::Mnist;
-    Ok(Dataset {
-        train: images(folder, source.train_samples(), &TRAIN_IMAGES, &TRAIN_LABELS)?,
-        test: images(folder, source.test_samples(), &TEST_IMAGES, &TEST_LABELS)?,
-        classes: source.classes(),
-    })
+    let train = images(folder, source.train_samples(), &TRAIN_IMAGES, &TRAIN_LABELS)?;
+    let test = images(folder, source.test_samples(), &TEST_IMAGES, &TEST_LABELS)?;
+    Ok(Dataset::of_images(train, test, source.classes()))
 }
 
 fn images(folder: &Path, count: usize, images: &Part, labels: &Part) -> Result<Images> {
-    let [height, width] = Source::Mnist.image_size();
+    let [height, width] = [28, 28];
     let pixels = idx::read(&images.find(folder)?, &[count, height, width])?;
     let path = labels.find(folder)?;
     let labels = idx::read(&path, &[count])?;
@@ -194,9 +192,9 @@ mod tests {
         };
         let dataset = load(None).unwrap();
         assert_eq!((dataset.train.len(), dataset.test.len()), (60_000, 10_000));
-        assert_eq!(dataset.train.labels[..5], [5, 0, 4, 1, 9]);
-        assert_eq!(dataset.test.labels[..5], [7, 2, 1, 0, 4]);
-        let mean = dataset.train.pixels.iter().map(|&pixel| u64::from(pixel)).sum::<u64>() as f64 / (60_000.0 * 784.0);
+        assert_eq!(dataset.train.labels()[..5], [5, 0, 4, 1, 9]);
+        assert_eq!(dataset.test.labels()[..5], [7, 2, 1, 0, 4]);
+        let mean = dataset.train.images().unwrap().pixels.iter().map(|&pixel| u64::from(pixel)).sum::<u64>() as f64 / (60_000.0 * 784.0);
         assert!((mean / 255.0 - 0.1307).abs() < 1e-4, "{mean}"); // the figure that everyone normalises by
         assert_eq!(dataset.test, load(Some(&Path::new(&shared).join("mnist"))).unwrap().test);
     }

@@ -6,9 +6,14 @@ mod idx;
 pub mod imdb;
 mod mnist;
 pub mod strokes;
+mod texts;
+pub mod word_vectors;
+
+pub use texts::{Texts, token, tokens};
 
 use crate::recipe::Source;
 use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::path::Path;
 
@@ -27,13 +32,22 @@ pub struct Images {
     pub labels: Vec<u8>,
 }
 
+/// Samples of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Samples {
+    Images(Images),
+    Texts(Texts),
+}
+
 /// What a recipe's `source` names.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    pub train: Images,
-    pub test: Images,
+    pub train: Samples,
+    pub test: Samples,
     /// Name of each class, e.g. `"0"` … `"9"`.
     pub classes: Vec<String>,
+    /// Of texts: the words of the training texts by their frequency, the most frequent first.
+    pub words: Vec<String>,
 }
 
 /// Loads the data of `source`: from the folder `data`, else from `$HOST_DATA/<name>`, else from the cache, where it is
@@ -44,6 +58,7 @@ pub struct Dataset {
 pub fn load(source: Source, data: Option<&Path>) -> Result<Dataset> {
     match (source, data) {
         (Source::Mnist, data) => mnist::load(data),
+        (Source::Imdb, data) => imdb::load(data),
         (Source::Strokes, None) => Ok(strokes::dataset(source.train_samples(), source.test_samples(), STROKES_SEED)),
         (Source::Strokes, Some(folder)) => {
             bail!(
@@ -51,6 +66,70 @@ pub fn load(source: Source, data: Option<&Path>) -> Result<Dataset> {
                 folder.display()
             )
         }
+    }
+}
+
+impl Dataset {
+    /// A data set of images.
+    pub fn of_images(train: Images, test: Images, classes: Vec<String>) -> Self {
+        Dataset { train: Samples::Images(train), test: Samples::Images(test), classes, words: Vec::new() }
+    }
+}
+
+impl Samples {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.labels().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.labels().is_empty()
+    }
+
+    /// One class index a sample.
+    pub fn labels(&self) -> &[u8] {
+        match self {
+            Self::Images(images) => &images.labels,
+            Self::Texts(texts) => &texts.labels,
+        }
+    }
+
+    /// The first `count` samples; all if there are fewer.
+    pub fn first(&self, count: usize) -> Self {
+        match self {
+            Self::Images(images) => Self::Images(images.first(count)),
+            Self::Texts(texts) => Self::Texts(texts.first(count)),
+        }
+    }
+
+    /// The images, or an error if these are texts.
+    pub fn images(&self) -> Result<&Images> {
+        match self {
+            Self::Images(images) => Ok(images),
+            Self::Texts(_) => bail!("this takes images, but the model's data are texts"),
+        }
+    }
+
+    /// The texts, or an error if these are images.
+    pub fn texts(&self) -> Result<&Texts> {
+        match self {
+            Self::Texts(texts) => Ok(texts),
+            Self::Images(_) => bail!("this takes texts, but the model's data are images"),
+        }
+    }
+
+    /// SHA-256 of everything, hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        match self {
+            Self::Images(images) => hash.update(&images.pixels),
+            Self::Texts(texts) => texts.texts.iter().for_each(|text| {
+                hash.update(text.len().to_le_bytes());
+                hash.update(text);
+            }),
+        }
+        hash.update(self.labels());
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -148,9 +227,8 @@ mod tests {
     #[test]
     fn drawn_digits_are_what_the_recipe_promises_and_come_from_no_folder() {
         let dataset = strokes::dataset(10, 10, STROKES_SEED);
-        let images = &dataset.train;
-        assert_eq!([images.height, images.width], Source::Strokes.image_size());
-        assert_eq!(images.channels, Source::Strokes.channels());
+        let images = dataset.train.images().unwrap();
+        assert_eq!(Some([images.height, images.width, images.channels]), Source::Strokes.image());
         assert_eq!(dataset.classes, Source::Strokes.classes());
         let error = load(Source::Strokes, Some(Path::new("x"))).unwrap_err().to_string();
         assert!(error.contains("leave --data out"), "{error}");

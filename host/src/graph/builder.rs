@@ -31,7 +31,7 @@ impl Type {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub(super) usize);
 
-/// An operator at work: what it reads and the one value that it computes.
+/// An operator at work: what it reads and the value that it computes.
 #[derive(Clone, Debug)]
 pub struct Node {
     pub(super) op: Rc<dyn Operator>,
@@ -39,6 +39,8 @@ pub struct Node {
     /// The operator's integer operands (shapes, axes, pads …) behind `inputs`; `None` leaves an optional one out.
     pub(super) operands: Vec<Option<Value>>,
     pub(super) output: Value,
+    /// What the operator computes beside `output`, for its gradient rule alone.
+    pub(super) kept: Vec<Value>,
 }
 
 /// Where a value's content comes from.
@@ -67,6 +69,9 @@ pub struct Graph {
     constants: HashMap<(Element, Vec<usize>, Vec<u8>), Value>,
     names: HashSet<String>,
     scope: String,
+    /// Dimensions of inputs and outputs that are written as symbols: value, axis, symbol.
+    pub(super) symbols: Vec<(Value, usize, &'static str)>,
+    pub(super) unrolled: bool,
 }
 
 impl Graph {
@@ -80,9 +85,25 @@ impl Graph {
         self.scope = if scope.is_empty() { String::new() } else { format!("{scope}/") };
     }
 
+    /// Writes every [`scan`](Self::scan) as its steps, one behind the other, instead of as a loop: longer to load, but CUDA can
+    /// capture it as one graph.
+    pub fn unroll(&mut self, unrolled: bool) {
+        self.unrolled = unrolled;
+    }
+
     /// A tensor of `f32` given at each run.
     pub fn input(&mut self, name: &str, shape: &[usize]) -> Result<Value> {
         self.named(name, Type::f32(shape), Origin::Input)
+    }
+
+    /// A tensor of integers given at each run.
+    pub fn input_integers(&mut self, name: &str, shape: &[usize]) -> Result<Value> {
+        self.named(name, Type { element: Element::I64, shape: shape.to_vec() }, Origin::Input)
+    }
+
+    /// Writes the size of `value`, an input or output, along `axis` as a symbol: any size will do. No node may depend on it.
+    pub fn symbol(&mut self, value: Value, axis: usize, symbol: &'static str) {
+        self.symbols.push((value, axis, symbol));
     }
 
     /// A named tensor of `f32` stored in the model, e.g. trained weights. `data` is row-major.
@@ -121,12 +142,22 @@ impl Graph {
             let shapes: Vec<_> = types.iter().map(|ty| format!("{:?}", ty.shape)).collect();
             format!("{}{} of {}", self.scope, op.name(), shapes.join(", "))
         })?;
-        let operands = op.operands(&types);
+        let (operands, kept) = (op.operands(&types), op.kept(&types));
         let operands = operands.into_iter().map(|operand| operand.map(|list| self.integers(&list))).collect();
         let name = self.unique(&format!("{}{}", self.scope, op.name()));
+        let kept = kept.into_iter().map(|ty| {
+            let name = self.unique(&format!("{name}.kept"));
+            self.push(name, ty, Origin::Node)
+        });
+        let kept = kept.collect();
         let output = self.push(name, ty, Origin::Node);
-        self.nodes.push(Node { op: Rc::new(op), inputs: inputs.to_vec(), operands, output });
+        self.nodes.push(Node { op: Rc::new(op), inputs: inputs.to_vec(), operands, output, kept });
         Ok(output)
+    }
+
+    /// The inputs, in the order in which they were added.
+    pub(super) fn inputs(&self) -> Vec<Value> {
+        (0..self.entries.len()).map(Value).filter(|value| self.entries[value.0].origin == Origin::Input).collect()
     }
 
     /// Element and shape of a value.
@@ -144,9 +175,15 @@ impl Graph {
         dimensions(self.ty(value), what)
     }
 
+    /// A constant of integers; equal ones are stored once. `data` is row-major.
+    pub fn integer_constant(&mut self, shape: &[usize], data: &[i64]) -> Value {
+        debug_assert_eq!(data.len(), shape.iter().product::<usize>());
+        let ty = Type { element: Element::I64, shape: shape.to_vec() };
+        self.shared_constant(ty, data.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+
     fn integers(&mut self, list: &[i64]) -> Value {
-        let ty = Type { element: Element::I64, shape: vec![list.len()] };
-        self.shared_constant(ty, list.iter().flat_map(|value| value.to_le_bytes()).collect())
+        self.integer_constant(&[list.len()], list)
     }
 
     fn shared_constant(&mut self, ty: Type, bytes: Vec<u8>) -> Value {

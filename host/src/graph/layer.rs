@@ -29,8 +29,49 @@ pub enum Layer {
         #[serde(default)]
         activation: Activation,
     },
-    /// Dropout while training (inverted: kept values are divided by `1 − rate`).
+    /// Dropout while training (inverted: kept values are divided by `1 − rate`); in a sequence the same at every step.
     Dropout { rate: f32 },
+    /// A vector for each token.
+    Embedding { dimensions: usize },
+    /// LSTM over a sequence, from zeros.
+    #[serde(rename_all = "kebab-case")]
+    Lstm {
+        units: usize,
+        /// Dropout on the state that each step reads, the same at every step.
+        #[serde(default)]
+        recurrent_dropout: f32,
+        /// Dropout on the recurrent weights, the same for all samples of a batch (Wan et al. 2013).
+        #[serde(default)]
+        drop_connect: f32,
+        #[serde(default)]
+        pooling: Pooling,
+    },
+}
+
+/// What an LSTM gives of its states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// The last one.
+    #[default]
+    Last,
+    /// Their mean.
+    Mean,
+}
+
+impl Layer {
+    /// As a recipe writes its type.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Layer::Conv2d { .. } => "conv2d",
+            Layer::MaxPool2d { .. } => "max-pool2d",
+            Layer::Flatten => "flatten",
+            Layer::Dense { .. } => "dense",
+            Layer::Dropout { .. } => "dropout",
+            Layer::Embedding { .. } => "embedding",
+            Layer::Lstm { .. } => "lstm",
+        }
+    }
 }
 
 /// How a convolution treats the border.

@@ -49,6 +49,20 @@ pub fn correct(graph: &mut Graph, logits: Value, targets: Value) -> Result<Value
     graph.reduce_sum(hits, &[0], false)
 }
 
+/// How many of `logits` [N, 1] are positive where `targets` [N, 1] are above a half and negative elsewhere, as an `f32` scalar.
+pub fn correct_sides(graph: &mut Graph, logits: Value, targets: Value) -> Result<Value> {
+    same_shape(graph, logits, targets)?;
+    let (zero, half) = (graph.scalar(0.0), graph.scalar(0.5));
+    let mut side = |value, middle| {
+        let above = graph.greater(value, middle)?;
+        graph.cast(above, Element::F32)
+    };
+    let (answer, truth) = (side(logits, zero)?, side(targets, half)?);
+    let hits = graph.equal(answer, truth)?;
+    let hits = graph.cast(hits, Element::F32)?;
+    graph.reduce_sum(hits, &[0, 1], false)
+}
+
 fn same_shape(graph: &Graph, outputs: Value, targets: Value) -> Result<[usize; 2]> {
     let shape = graph.dimensions(outputs, "what a loss judges")?;
     let wanted = graph.shape(targets);

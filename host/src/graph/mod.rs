@@ -20,7 +20,7 @@ pub mod optimizer;
 
 pub use builder::{Element, Graph, Node, Type, Value};
 pub use gradient::gradients;
-pub use layer::{Activation, Layer, Padding};
+pub use layer::{Activation, Layer, Padding, Pooling};
 pub use model::{Attribute, Batch, OPSET};
-pub use network::{Mask, Network, Parameter, Role};
+pub use network::{Input, Mask, Network, Parameter, Role};
 pub use ops::{Conv2d, Operator, Range};

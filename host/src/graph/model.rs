@@ -1,6 +1,7 @@
 //! Writing a [`Graph`] as an ONNX model.
 
 use super::builder::{Element, Entry, Graph, Node, Origin, Type, Value};
+use super::ops::Scan;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{
@@ -45,39 +46,67 @@ impl Graph {
     }
 
     fn model(&self, batch: Batch) -> ModelProto {
-        let (nodes, values) = self.live();
-        let (names, copies) = self.output_names();
-        let name = |value: Value| names.get(&value).cloned().unwrap_or_else(|| self.entries[value.0].name.clone());
-        let with = |origin: fn(&Origin) -> bool| {
-            let all = (0..self.entries.len()).map(Value);
-            all.filter(move |value| origin(&self.entries[value.0].origin) && values.contains(value))
-        };
-        let inputs = with.clone()(|origin| *origin == Origin::Input);
-        let constants = with(|origin| matches!(origin, Origin::Constant(_)));
-        let mut node: Vec<NodeProto> = nodes.into_iter().map(|node| node_proto(node, &name)).collect();
-        node.extend(copies.into_iter().map(|(output, value)| NodeProto {
-            input: vec![name(value)],
-            output: vec![output.clone()],
-            name: output,
-            op_type: "Identity".into(),
-            ..Default::default()
-        }));
-        let graph = GraphProto {
-            name: "thimble".into(),
-            node,
-            initializer: constants.map(|value| tensor_proto(&self.entries[value.0])).collect(),
-            input: inputs.map(|value| value_info(&self.entries[value.0].name, self.ty(value), batch)).collect(),
-            output: self.outputs.iter().map(|(name, value)| value_info(name, self.ty(*value), batch)).collect(),
-            ..Default::default()
-        };
         ModelProto {
             ir_version: IR_VERSION,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             producer_name: "thimble".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
-            graph: Some(graph),
+            graph: Some(self.graph_proto(batch, &Names::default())),
             ..Default::default()
         }
+    }
+
+    /// The graph; of a loop's body, what `outer` holds comes from the graph around it and is no input.
+    fn graph_proto(&self, batch: Batch, outer: &Names) -> GraphProto {
+        let written = self.nodes_proto(outer);
+        let value_info = |name: String, value: Value| {
+            let symbols = self.symbols.iter().filter(|(of, ..)| *of == value).map(|(_, axis, symbol)| (*axis, *symbol));
+            let batch = (batch == Batch::Symbolic).then_some((0, "N"));
+            value_info(&name, self.ty(value), &symbols.chain(batch).collect::<Vec<_>>())
+        };
+        let all = (0..self.entries.len()).map(Value).filter(|value| written.values.contains(value));
+        let of = |origin: fn(&Origin) -> bool| all.clone().filter(move |value| origin(&self.entries[value.0].origin));
+        // A body has all its inputs, read or not: its loop counts them.
+        let inputs = self.inputs().into_iter().filter(|value| outer.is_body() || written.values.contains(value));
+        let inputs = inputs.filter(|value| !outer.values.contains_key(value));
+        let constants = of(|origin| matches!(origin, Origin::Constant(_)));
+        let name = |value: Value| written.name(self, outer, value);
+        GraphProto {
+            name: format!("{}thimble", outer.prefix),
+            initializer: constants
+                .map(|value| tensor_proto(name(value), &self.entries[value.0]))
+                .chain((self.unrolled && !outer.is_body()).then(axis_zero))
+                .collect(),
+            input: inputs.map(|value| value_info(name(value), value)).collect(),
+            output: self
+                .outputs
+                .iter()
+                .map(|(name, value)| value_info(format!("{}{name}", outer.prefix), *value))
+                .collect(),
+            node: written.nodes,
+            ..Default::default()
+        }
+    }
+
+    /// The nodes that the outputs need, with names.
+    fn nodes_proto(&self, outer: &Names) -> Written {
+        let (nodes, values) = self.live();
+        let (names, copies) = self.output_names();
+        let names = names.into_iter().map(|(value, name)| (value, format!("{}{name}", outer.prefix))).collect();
+        let mut written = Written { nodes: Vec::new(), values, names };
+        for node in nodes {
+            let protos = match node.op.scan() {
+                Some(scan) if self.unrolled => unrolled(self, node, scan, &written, outer),
+                Some(scan) => vec![looped(self, node, scan, &written, outer)],
+                None => vec![node_proto(node, &|value| written.name(self, outer, value))],
+            };
+            written.nodes.extend(protos);
+        }
+        for (output, value) in copies {
+            let output = format!("{}{output}", outer.prefix);
+            written.nodes.push(identity(written.name(self, outer, value), output));
+        }
+        written
     }
 
     /// Nodes that the outputs need, in order, and all values on the way.
@@ -85,7 +114,7 @@ impl Graph {
         let mut values: HashSet<Value> = self.outputs.iter().map(|(_, value)| *value).collect();
         let mut nodes = Vec::new();
         for node in self.nodes.iter().rev() {
-            if values.contains(&node.output) {
+            if values.contains(&node.output) || node.kept.iter().any(|kept| values.contains(kept)) {
                 values.extend(node.inputs.iter().chain(node.operands.iter().flatten()));
                 nodes.push(node);
             }
@@ -110,11 +139,144 @@ impl Graph {
     }
 }
 
+/// Names in a loop's body: a prefix that no other body has, and the values that the graph around it gives.
+#[derive(Default)]
+struct Names {
+    prefix: String,
+    values: HashMap<Value, String>,
+}
+
+impl Names {
+    fn is_body(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+}
+
+/// Nodes as they are written, all values that they and the outputs read, and the names of those that are outputs.
+struct Written {
+    nodes: Vec<NodeProto>,
+    values: HashSet<Value>,
+    names: HashMap<Value, String>,
+}
+
+impl Written {
+    fn name(&self, graph: &Graph, outer: &Names, value: Value) -> String {
+        let given = self.names.get(&value).or_else(|| outer.values.get(&value)).cloned();
+        given.unwrap_or_else(|| format!("{}{}", outer.prefix, graph.entries[value.0].name))
+    }
+}
+
+/// A node with a body, as ONNX's Scan.
+fn looped(graph: &Graph, node: &Node, scan: &Scan, written: &Written, outer: &Names) -> NodeProto {
+    let name = |value| written.name(graph, outer, value);
+    let mut proto = node_proto(node, &name);
+    // What stays the same is read by name, from within the body.
+    let captured = proto.input.split_off(scan.states + scan.sequences);
+    let values = scan.body.inputs().into_iter().skip(scan.states + scan.sequences).zip(captured).collect();
+    let inner = Names { prefix: format!("{}/", proto.name), values };
+    proto.attribute.push(AttributeProto {
+        name: "body".into(),
+        r#type: AttributeType::Graph as i32,
+        g: Some(scan.body.graph_proto(Batch::Fixed, &inner)),
+        ..Default::default()
+    });
+    proto
+}
+
+/// The same as its steps, one behind the other.
+fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Written, outer: &Names) -> Vec<NodeProto> {
+    let name = |value| written.name(graph, outer, value);
+    let stem = name(node.output);
+    let types: Vec<&Type> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
+    // Shapes were checked when the node was added.
+    let steps = scan.steps(&types).unwrap_or(0);
+    let inputs: Vec<String> = node.inputs.iter().map(|&input| name(input)).collect();
+    let mut protos = Vec::new();
+    // Each sequence in pieces that keep their first dimension, which a reshape to the body's shape drops.
+    for index in scan.states..scan.states + scan.sequences {
+        let pieces = (0..steps).map(|step| format!("{stem}/in{index}/{step}")).collect();
+        protos.push(with_axis(plain("Split", vec![inputs[index].clone()], pieces)));
+    }
+    let body_inputs = scan.body.inputs();
+    let (states, stacked) = scan.body.outputs.split_at(scan.states);
+    let mut state = inputs[..scan.states].to_vec();
+    let order: Vec<usize> = if scan.reverse { (0..steps).rev().collect() } else { (0..steps).collect() };
+    for step in order {
+        let prefix = format!("{stem}/{step}/");
+        let mut values = HashMap::new();
+        for (index, &value) in body_inputs.iter().enumerate() {
+            let given = match index.checked_sub(scan.states) {
+                None => state[index].clone(),
+                Some(sequence) if sequence < scan.sequences => {
+                    let flat = format!("{prefix}in{index}");
+                    protos.push(plain("Squeeze", vec![format!("{stem}/in{index}/{step}"), ZERO.into()], vec![flat.clone()]));
+                    flat
+                }
+                Some(_) => inputs[index].clone(),
+            };
+            values.insert(value, given);
+        }
+        let inner = Names { prefix: prefix.clone(), values };
+        let body = scan.body.nodes_proto(&inner);
+        let constants = body.values.iter().filter(|value| matches!(scan.body.entries[value.0].origin, Origin::Constant(_)));
+        for &value in constants {
+            let name = body.name(&scan.body, &inner, value);
+            let tensor = tensor_proto(name.clone(), &scan.body.entries[value.0]);
+            let mut constant = plain("Constant", Vec::new(), vec![name]);
+            constant.attribute.push(AttributeProto {
+                name: "value".into(),
+                r#type: AttributeType::Tensor as i32,
+                t: Some(tensor),
+                ..Default::default()
+            });
+            protos.push(constant);
+        }
+        protos.extend(body.nodes);
+        state = states.iter().map(|(output, _)| format!("{prefix}{output}")).collect();
+        for (output, _) in stacked {
+            let (from, to) = (format!("{prefix}{output}"), format!("{prefix}{output}/1"));
+            protos.push(plain("Unsqueeze", vec![from, ZERO.into()], vec![to]));
+        }
+    }
+    for ((output, _), &value) in stacked.iter().zip([node.output].iter().chain(&node.kept)) {
+        let parts = (0..steps).map(|step| format!("{stem}/{step}/{output}/1")).collect();
+        protos.push(with_axis(plain("Concat", parts, vec![name(value)])));
+    }
+    protos
+}
+
+/// Name of the [`axis_zero`] that unrolled loops read.
+const ZERO: &str = "axis zero";
+
+fn axis_zero() -> TensorProto {
+    let raw_data = 0_i64.to_le_bytes().to_vec();
+    TensorProto { name: ZERO.into(), dims: vec![1], data_type: DataType::Int64 as i32, raw_data, ..Default::default() }
+}
+
+/// A node that goes along the first axis.
+fn with_axis(mut node: NodeProto) -> NodeProto {
+    node.attribute.push(attribute_proto("axis", Attribute::Int(0)));
+    if node.op_type == "Split" {
+        node.attribute.push(attribute_proto("num_outputs", Attribute::Int(node.output.len() as i64)));
+    }
+    node
+}
+
+fn plain(op: &str, input: Vec<String>, output: Vec<String>) -> NodeProto {
+    NodeProto { name: output[0].clone(), input, output, op_type: op.into(), ..Default::default() }
+}
+
+fn identity(from: String, to: String) -> NodeProto {
+    plain("Identity", vec![from], vec![to])
+}
+
 fn node_proto(node: &Node, name: &impl Fn(Value) -> String) -> NodeProto {
     let operands = node.operands.iter().map(|operand| operand.map(name).unwrap_or_default());
+    let before = (0..node.op.outputs_before()).map(|index| format!("{}/before{index}", name(node.output)));
+    let outputs = [node.output].into_iter().chain(node.kept.iter().copied()).map(name);
     NodeProto {
         input: node.inputs.iter().map(|&input| name(input)).chain(operands).collect(),
-        output: vec![name(node.output)],
+        output: before.chain(outputs).collect(),
         name: name(node.output),
         op_type: node.op.name().into(),
         attribute: node.op.attributes().into_iter().map(|(name, value)| attribute_proto(name, value)).collect(),
@@ -150,10 +312,10 @@ pub(super) fn data_type(element: Element) -> DataType {
     }
 }
 
-fn tensor_proto(entry: &Entry) -> TensorProto {
+fn tensor_proto(name: String, entry: &Entry) -> TensorProto {
     let Origin::Constant(bytes) = &entry.origin else { unreachable!("only constants are stored") };
     TensorProto {
-        name: entry.name.clone(),
+        name,
         dims: entry.ty.shape.iter().map(|&size| size as i64).collect(),
         data_type: data_type(entry.ty.element) as i32,
         raw_data: bytes.clone(),
@@ -161,11 +323,11 @@ fn tensor_proto(entry: &Entry) -> TensorProto {
     }
 }
 
-fn value_info(name: &str, ty: &Type, batch: Batch) -> ValueInfoProto {
+fn value_info(name: &str, ty: &Type, symbols: &[(usize, &str)]) -> ValueInfoProto {
     let dimension = |(axis, &size): (usize, &usize)| Dimension {
-        value: Some(match (axis, batch) {
-            (0, Batch::Symbolic) => dimension::Value::DimParam("N".into()),
-            _ => dimension::Value::DimValue(size as i64),
+        value: Some(match symbols.iter().find(|(of, _)| *of == axis) {
+            Some((_, symbol)) => dimension::Value::DimParam((*symbol).into()),
+            None => dimension::Value::DimValue(size as i64),
         }),
         ..Default::default()
     };

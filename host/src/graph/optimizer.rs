@@ -153,6 +153,29 @@ impl Optimizer for Adadelta {
     }
 }
 
+/// Scales `gradients` down where their norm, that of all together, is above `limit` (Pascanu et al. 2013).
+pub fn clip(graph: &mut Graph, gradients: &mut [Value], limit: f32) -> Result<()> {
+    let mut squares = Vec::with_capacity(gradients.len());
+    for &gradient in &*gradients {
+        let square = graph.mul(gradient, gradient)?;
+        let axes: Vec<usize> = (0..graph.shape(square).len()).collect();
+        let sum = graph.reduce_sum(square, &axes, false)?;
+        squares.push(graph.reshape(sum, &[1])?);
+    }
+    let squares = graph.concat(&squares, 0)?;
+    let sum = graph.reduce_sum(squares, &[0], true)?;
+    let norm = graph.sqrt(sum)?;
+    let limit = graph.constant(&[1], &[limit]);
+    let both = graph.concat(&[norm, limit], 0)?;
+    let largest = graph.reduce_max(both, &[0], false)?;
+    let limit = graph.reshape(limit, &[])?;
+    let factor = graph.div(limit, largest)?;
+    for gradient in gradients {
+        *gradient = graph.mul(*gradient, factor)?;
+    }
+    Ok(())
+}
+
 /// Exponential moving average: `average + (1 − d)(value − average)`; `rest` is the scalar `1 − d`.
 pub fn average(graph: &mut Graph, average: Value, value: Value, rest: Value) -> Result<Value> {
     let difference = graph.sub(value, average)?;

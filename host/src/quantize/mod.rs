@@ -14,6 +14,7 @@
 
 pub mod affine;
 pub mod calibrate;
+pub mod codebook;
 pub mod float;
 pub mod network;
 pub mod weights;

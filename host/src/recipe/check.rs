@@ -1,7 +1,7 @@
 //! Whether a well-formed recipe makes sense.
 
 use super::fault::Step::{self, Item, Key};
-use super::{Augmentation, Fault, Loss, Optimizer, Recipe, Schedule, Target, load::is_name};
+use super::{Augmentation, Fault, Loss, Optimizer, Recipe, Schedule, Storage, Target, Text, load::is_name};
 use crate::graph::{Activation, Layer, Padding};
 use std::ops::RangeInclusive;
 
@@ -9,6 +9,8 @@ use std::ops::RangeInclusive;
 const LAYER_LIMIT: usize = 1 << 16;
 const PARAMETER_LIMIT: usize = 1 << 28;
 const EPOCH_LIMIT: usize = 1 << 20;
+/// Tokens that the device can tell apart.
+const TOKEN_LIMIT: usize = 1 << 15;
 
 type Checked<T = ()> = Result<T, Fault>;
 
@@ -17,6 +19,9 @@ type Checked<T = ()> = Result<T, Fault>;
 pub enum Shape {
     Image { height: usize, width: usize, channels: usize },
     Flat { length: usize },
+    Tokens,
+    /// So many values a token.
+    Sequence { width: usize },
 }
 
 impl Recipe {
@@ -40,7 +45,62 @@ impl Recipe {
         if let Some(ema) = self.training.ema {
             number(&["training", "ema"], ema, Bounds::Open)?;
         }
-        check_augmentation(&self.augmentation, self.data.source.image_size()[0])
+        if let Some(clip) = self.training.clip {
+            number(&["training", "clip"], clip, Bounds::Positive)?;
+        }
+        self.check_stages()?;
+        self.check_text()?;
+        let Some([height, ..]) = self.data.source.image() else {
+            let message = format!("[augmentation] distorts images, and {} are texts", self.data.source.name());
+            let none = self.augmentation == Augmentation::default();
+            return if none { Ok(()) } else { Err(Fault { way: vec![Key("augmentation")], message }) };
+        };
+        check_augmentation(&self.augmentation, height)
+    }
+
+    /// What is said of texts, for sources of texts and for them alone.
+    fn check_text(&self) -> Checked {
+        let source = self.data.source.name();
+        let fault = |message: String| Err(Fault { way: vec![Key("text")], message });
+        let Text { vocabulary, span, window, word_dropout, storage, .. } = match (&self.text, self.data.source.image()) {
+            (None, Some(_)) => return Ok(()),
+            (Some(_), Some(_)) => return fault(format!("[text] says how texts are read, and {source} are images")),
+            (None, None) => return fault(format!("[text] is missing: say how the texts of {source} are read")),
+            (Some(text), None) => text,
+        };
+        let count = |key, value, range| count(&[Key("text"), Key(key)], "", value, range);
+        count("vocabulary", *vocabulary, 2..=TOKEN_LIMIT)?;
+        count("span", *span, 1..=LAYER_LIMIT)?;
+        if let Some(window) = window {
+            count("window", *window, 1..=LAYER_LIMIT)?;
+        }
+        number(&["text", "word-dropout"], *word_dropout, Bounds::HalfOpen)?;
+        let dimensions = self.layers.iter().find_map(|layer| match layer {
+            Layer::Embedding { dimensions } => Some(*dimensions),
+            _ => None,
+        });
+        match (storage, dimensions) {
+            (Storage::Codes(bytes), Some(dimensions)) if *bytes == 0 || !dimensions.is_multiple_of(*bytes) => {
+                fault(format!("storage: {bytes} codes do not divide {dimensions} values a word evenly"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_stages(&self) -> Checked {
+        for (index, stage) in self.stages.iter().enumerate() {
+            let way = |key| vec![Key("stages"), Item(index), Key(key)];
+            count(&way("epochs"), "", stage.epochs, 1..=EPOCH_LIMIT)?;
+            if !(stage.rate > 0.0 && stage.rate.is_finite()) {
+                return Err(out_of_range(way("rate"), "", &stage.rate, "more than 0"));
+            }
+            let coded = matches!(self.text, Some(Text { storage: Storage::Codes(_), .. }));
+            if stage.codes && !coded {
+                let message = "codes need `storage = { codes = N }` in [text]".to_owned();
+                return Err(Fault { way: way("codes"), message });
+            }
+        }
+        Ok(())
     }
 
     fn check_sizes(&self) -> Checked {
@@ -56,16 +116,15 @@ impl Recipe {
     /// The first layer that cannot follow the one before, e.g. `layer 5 (max-pool2d): size is 4, but its input is 2×2`;
     /// a last layer that does not give one value per class.
     pub fn shapes(&self) -> Checked<Vec<Shape>> {
-        let [height, width] = self.data.source.image_size();
-        let channels = self.data.source.channels();
-        let mut shape = Shape::Image { height, width, channels };
+        let image = self.data.source.image();
+        let mut shape = image.map_or(Shape::Tokens, |[height, width, channels]| Shape::Image { height, width, channels });
         let mut parameters = 0;
         let mut shapes = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let place = Place { index, layer };
             let input = shape;
             shape = place.output(input)?;
-            parameters += place.parameters(input, shape);
+            parameters += place.parameters(input, shape, self.text.as_ref().map_or(0, |text| text.vocabulary));
             if parameters > PARAMETER_LIMIT {
                 return Err(place.fault(
                     None,
@@ -76,9 +135,11 @@ impl Recipe {
         }
         let (wanted, values) = match self.data.target {
             Target::Class => (self.data.source.classes().len(), "classes"),
-            Target::Input => (height * width * channels, "values of its input"),
+            Target::Input => (image.map_or(0, |sides| sides.iter().product()), "values of its input"),
         };
-        if shape == (Shape::Flat { length: wanted }) {
+        // Of two classes, one probability says all.
+        let binary = self.training.loss == Loss::BinaryCrossEntropy && self.data.target == Target::Class && wanted == 2;
+        if shape == (Shape::Flat { length: if binary { 1 } else { wanted } }) {
             return Ok(shapes);
         }
         let Some((index, layer)) = self.layers.iter().enumerate().next_back() else {
@@ -91,16 +152,19 @@ impl Recipe {
 
     /// A loss judges what it was made for: softmax cross-entropy logits, binary cross-entropy the sigmoid of the last layer.
     fn check_loss(&self) -> Checked {
-        let (loss, target, last) = match self.training.loss {
+        let (loss, fits, needs, last) = match self.training.loss {
             Loss::CrossEntropy { label_smoothing } => {
                 number(&["training", "loss", "label-smoothing"], label_smoothing, Bounds::HalfOpen)?;
-                ("cross-entropy", Target::Class, Activation::Linear)
+                let fits = self.data.target == Target::Class;
+                ("cross-entropy", fits, "`target = \"class\"` in [data]", Activation::Linear)
             }
-            Loss::BinaryCrossEntropy => ("binary-cross-entropy", Target::Input, Activation::Sigmoid),
+            Loss::BinaryCrossEntropy => {
+                let fits = self.data.target == Target::Input || self.data.source.classes().len() == 2;
+                ("binary-cross-entropy", fits, "`target = \"input\"` in [data] or two classes", Activation::Sigmoid)
+            }
         };
-        if self.data.target != target {
-            let name = if target == Target::Class { "class" } else { "input" };
-            let message = format!("the loss {loss} needs `target = \"{name}\"` in [data]");
+        if !fits {
+            let message = format!("the loss {loss} needs {needs}");
             return Err(Fault { way: vec![Key("training"), Key("loss")], message });
         }
         match self.layers.last() {
@@ -120,6 +184,8 @@ impl Shape {
         match self {
             Shape::Image { height, width, channels } => format!("{height}×{width}×{channels}"),
             Shape::Flat { length } => format!("{length} values"),
+            Shape::Tokens => "tokens".to_owned(),
+            Shape::Sequence { width } => format!("a sequence of {width} values a token"),
         }
     }
 }
@@ -138,14 +204,7 @@ impl Place<'_> {
     }
 
     fn name(&self) -> String {
-        let kind = match self.layer {
-            Layer::Conv2d { .. } => "conv2d",
-            Layer::MaxPool2d { .. } => "max-pool2d",
-            Layer::Flatten => "flatten",
-            Layer::Dense { .. } => "dense",
-            Layer::Dropout { .. } => "dropout",
-        };
-        format!("layer {} ({kind})", self.index + 1)
+        format!("layer {} ({})", self.index + 1, self.layer.kind())
     }
 
     fn count(&self, key: &'static str, value: usize) -> Checked {
@@ -187,12 +246,43 @@ impl Place<'_> {
                             format!("input is {}, expected a flat one: put a `flatten` layer before", input.words());
                         Err(self.fault(None, message))
                     }
+                    Shape::Tokens | Shape::Sequence { .. } => Err(self
+                        .fault(None, format!("input is {}, expected a flat one: put an LSTM before", input.words()))),
                 }
             }
-            Layer::Dropout { rate } => match (0.0..1.0).contains(&rate) {
-                true => Ok(input),
-                false => Err(self.fault(Some("rate"), format!("rate is {rate}, expected 0 or more and below 1"))),
-            },
+            Layer::Dropout { rate } => {
+                self.rate("rate", rate)?;
+                match input {
+                    Shape::Tokens => Err(self.fault(None, "input is tokens: put an embedding before".to_owned())),
+                    input => Ok(input),
+                }
+            }
+            Layer::Embedding { dimensions } => {
+                self.count("dimensions", dimensions)?;
+                match input {
+                    Shape::Tokens => Ok(Shape::Sequence { width: dimensions }),
+                    input => Err(self.fault(None, format!("input is {}, expected tokens", input.words()))),
+                }
+            }
+            Layer::Lstm { units, recurrent_dropout, drop_connect, .. } => {
+                self.count("units", units)?;
+                self.rate("recurrent-dropout", recurrent_dropout)?;
+                self.rate("drop-connect", drop_connect)?;
+                match input {
+                    Shape::Sequence { .. } => Ok(Shape::Flat { length: units }),
+                    input => {
+                        let message = format!("input is {}, expected a sequence: put an embedding before", input.words());
+                        Err(self.fault(None, message))
+                    }
+                }
+            }
+        }
+    }
+
+    fn rate(&self, key: &'static str, rate: f32) -> Checked {
+        match (0.0..1.0).contains(&rate) {
+            true => Ok(()),
+            false => Err(self.fault(Some(key), format!("{key} is {rate}, expected 0 or more and below 1"))),
         }
     }
 
@@ -201,6 +291,9 @@ impl Place<'_> {
             Shape::Image { height, width, channels } => Ok((height, width, channels)),
             Shape::Flat { length } => Err(self
                 .fault(None, format!("input is {length} values, expected an image: the layers before made it flat"))),
+            Shape::Tokens | Shape::Sequence { .. } => {
+                Err(self.fault(None, format!("input is {}, expected an image", input.words())))
+            }
         }
     }
 
@@ -212,12 +305,16 @@ impl Place<'_> {
     }
 
     /// Weights and biases. Both counts are limited, so the product of three fits 64 bits.
-    fn parameters(&self, input: Shape, output: Shape) -> usize {
+    fn parameters(&self, input: Shape, output: Shape, vocabulary: usize) -> usize {
         match (self.layer, input, output) {
             (Layer::Conv2d { kernel, filters, .. }, Shape::Image { channels, .. }, _) => {
                 kernel.saturating_mul(*kernel).saturating_mul(channels).saturating_add(1).saturating_mul(*filters)
             }
             (Layer::Dense { units, .. }, Shape::Flat { length }, _) => length.saturating_add(1).saturating_mul(*units),
+            (Layer::Embedding { dimensions }, ..) => vocabulary.saturating_mul(*dimensions),
+            (Layer::Lstm { units, .. }, Shape::Sequence { width }, _) => {
+                width.saturating_add(*units).saturating_add(1).saturating_mul(4).saturating_mul(*units)
+            }
             _ => 0,
         }
     }

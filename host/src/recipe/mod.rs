@@ -10,7 +10,7 @@ pub use check::Shape;
 pub use fault::{Fault, Step};
 pub use load::{Found, find};
 
-use crate::graph::Layer;
+use crate::graph::{Layer, Pooling};
 use serde::{Deserialize, Serialize};
 
 /// A whole recipe.
@@ -22,8 +22,14 @@ pub struct Recipe {
     pub data: Data,
     pub layers: Vec<Layer>,
     pub training: Training,
+    /// What follows the training proper, one stage after the other.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
     #[serde(default)]
     pub augmentation: Augmentation,
+    /// How texts are read; for sources of texts.
+    #[serde(default)]
+    pub text: Option<Text>,
 }
 
 /// Where the samples come from.
@@ -41,7 +47,7 @@ pub struct Data {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// A logit for each class.
+    /// A logit for each class; of two classes, the probability of the second will do.
     #[default]
     Class,
     /// The input again: an autoencoder.
@@ -56,6 +62,8 @@ pub enum Source {
     Mnist,
     /// Digits that the tool draws itself.
     Strokes,
+    /// Film reviews, 25,000 + 25,000 (Maas et al. 2011).
+    Imdb,
 }
 
 impl Source {
@@ -64,20 +72,15 @@ impl Source {
         match self {
             Self::Mnist => "mnist",
             Self::Strokes => "strokes",
+            Self::Imdb => "imdb",
         }
     }
 
-    /// Height and width of a sample, pixels.
-    pub fn image_size(self) -> [usize; 2] {
+    /// Height, width and channels of a sample; `None` for texts.
+    pub fn image(self) -> Option<[usize; 3]> {
         match self {
-            Self::Mnist | Self::Strokes => [28, 28],
-        }
-    }
-
-    /// Channels of a sample.
-    pub fn channels(self) -> usize {
-        match self {
-            Self::Mnist | Self::Strokes => 1,
+            Self::Mnist | Self::Strokes => Some([28, 28, 1]),
+            Self::Imdb => None,
         }
     }
 
@@ -85,6 +88,7 @@ impl Source {
     pub fn classes(self) -> Vec<String> {
         match self {
             Self::Mnist | Self::Strokes => (0..10).map(|digit| digit.to_string()).collect(),
+            Self::Imdb => ["negative", "positive"].map(str::to_owned).to_vec(),
         }
     }
 
@@ -93,6 +97,7 @@ impl Source {
         match self {
             Self::Mnist => 60_000,
             Self::Strokes => 30_000,
+            Self::Imdb => 25_000,
         }
     }
 
@@ -101,8 +106,71 @@ impl Source {
         match self {
             Self::Mnist => 10_000,
             Self::Strokes => 5_000,
+            Self::Imdb => 25_000,
         }
     }
+}
+
+/// How texts are read: token 0 is any word beyond the vocabulary, token k the word of rank k in the training texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Text {
+    /// Number of tokens.
+    pub vocabulary: usize,
+    /// Tokens of a text that a training step sees: of a longer one, a part drawn at random.
+    pub span: usize,
+    /// The model reads the last so many tokens of a text; absent: all of them.
+    #[serde(default)]
+    pub window: Option<usize>,
+    /// Probability that a token is replaced by token 0 while training.
+    #[serde(default)]
+    pub word_dropout: f32,
+    /// What the embedding starts from.
+    #[serde(default)]
+    pub vectors: Vectors,
+    /// How the device stores the embedding.
+    #[serde(default)]
+    pub storage: Storage,
+}
+
+/// What an embedding starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vectors {
+    /// Noise.
+    #[default]
+    Random,
+    /// Vectors of which words stand near which in the training texts: positive pointwise mutual information, cut to its
+    /// largest singular values.
+    Ppmi,
+}
+
+/// How the device stores an embedding of `dimensions` values a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Storage {
+    /// A byte a value.
+    #[default]
+    Int8,
+    /// Half a byte a value, and a byte a word.
+    FourBit,
+    /// So many bytes a word, each of which chooses one of 256 parts of a vector (Jégou et al. 2011).
+    Codes(usize),
+}
+
+/// A stage of training behind the first: everything stays as it was but for what it names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Stage {
+    pub epochs: usize,
+    /// Learning rate of the optimizer.
+    pub rate: f32,
+    /// What the LSTM gives of its states.
+    #[serde(default)]
+    pub pooling: Option<Pooling>,
+    /// Whether the embedding becomes codes before this stage, which then trains the codebooks.
+    #[serde(default)]
+    pub codes: bool,
 }
 
 /// How the model learns.
@@ -121,6 +189,23 @@ pub struct Training {
     /// Decay of the exponential moving average of the weights, which is what gets exported; absent: the last weights.
     #[serde(default)]
     pub ema: Option<f32>,
+    /// Largest norm of the gradient of all parameters together; a larger one is scaled down to it (Pascanu et al. 2013).
+    #[serde(default)]
+    pub clip: Option<f32>,
+}
+
+impl Optimizer {
+    /// The same at another learning rate.
+    pub fn at(&self, new: f32) -> Self {
+        let mut optimizer = self.clone();
+        match &mut optimizer {
+            Self::Sgd { rate, .. }
+            | Self::Adam { rate, .. }
+            | Self::Adamw { rate, .. }
+            | Self::Adadelta { rate, .. } => *rate = new,
+        }
+        optimizer
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -132,7 +217,7 @@ pub enum Loss {
         #[serde(default)]
         label_smoothing: f32,
     },
-    /// Binary cross-entropy of a sigmoid, mean over batch and outputs.
+    /// Binary cross-entropy of a sigmoid, mean over batch and outputs: of an autoencoder, or of two classes.
     BinaryCrossEntropy,
 }
 

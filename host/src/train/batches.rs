@@ -1,32 +1,57 @@
 //! Batches, prepared in a thread of their own while the step before runs.
 
 use super::seed::{Purpose, generator, mix};
-use crate::dataset::{Images, augment::Augmenter};
+use super::spans::Spans;
+use crate::dataset::{Images, Samples, augment::Augmenter};
 use crate::graph::Mask;
 use crate::recipe::{Recipe, Target};
+use anyhow::{Context, Result};
 use rand::{Rng, seq::SliceRandom};
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// The tensors of one batch, as [`Step::batch`](super::step::Step::batch) orders them: images, targets, masks.
+/// The tensors of one batch, as [`Step::batch`](super::step::Step::batch) orders them: inputs, targets, masks.
 pub type Batch = Vec<Vec<f32>>;
 
 /// Makes the batch of any step; what it makes depends on the recipe's seed and the step alone.
 pub struct Batches<'a> {
     recipe: &'a Recipe,
-    images: &'a Images,
-    /// Training samples: the first ones of `images`.
+    inputs: Inputs<'a>,
+    labels: &'a [u8],
+    /// Training samples: the first ones.
     samples: usize,
     /// Values that the net gives for a sample.
     outputs: usize,
     masks: &'a [Mask],
-    augmenter: Augmenter,
+}
+
+/// Where inputs come from.
+enum Inputs<'a> {
+    Images(&'a Images, Augmenter),
+    Texts(Spans<'a>),
 }
 
 impl<'a> Batches<'a> {
-    /// Batches of the first `samples` of `images`, with dropout masks for `masks`.
-    pub fn new(recipe: &'a Recipe, images: &'a Images, samples: usize, outputs: usize, masks: &'a [Mask]) -> Self {
-        let augmenter = Augmenter::new(&recipe.augmentation, images.height, images.width);
-        Batches { recipe, images, samples, outputs, masks, augmenter }
+    /// Batches of the first `samples` of `data`, with dropout masks for `masks`.
+    ///
+    /// # Errors
+    /// Texts, and a recipe that does not say how they are read.
+    pub fn new(
+        recipe: &'a Recipe,
+        data: &'a Samples,
+        samples: usize,
+        outputs: usize,
+        masks: &'a [Mask],
+    ) -> Result<Self> {
+        let inputs = match data {
+            Samples::Images(images) => {
+                Inputs::Images(images, Augmenter::new(&recipe.augmentation, images.height, images.width))
+            }
+            Samples::Texts(texts) => {
+                let text = recipe.text.as_ref().context("the recipe has no [text], and the data are texts")?;
+                Inputs::Texts(Spans::new(texts, text))
+            }
+        };
+        Ok(Batches { recipe, inputs, labels: data.labels(), samples, outputs, masks })
     }
 
     /// Steps an epoch; the samples that fill no batch are dropped (others in each epoch, since the order differs).
@@ -66,31 +91,44 @@ impl<'a> Batches<'a> {
 
     fn fill(&self, step: u64, samples: &[usize], batch: &mut Batch) {
         let seed = self.recipe.training.seed;
-        let images = self.images;
         batch.resize(2 + self.masks.len(), Vec::new());
-        batch[0].resize(samples.len() * images.size(), 0.0);
-        let augmentation = &self.recipe.augmentation;
-        let finishing = step as f64 >= self.steps() as f64 * (1.0 - f64::from(augmentation.finish));
-        let strength = if finishing { augmentation.finish_strength } else { 1.0 };
-        let draw = mix(seed, Purpose::Augmentation, step);
-        self.augmenter.batch(images, samples, draw, strength, !finishing, &mut batch[0]);
-
-        let (inputs, targets) = batch.split_at_mut(1);
-        targets[0].clear();
-        match self.recipe.data.target {
-            Target::Class => {
-                targets[0].resize(samples.len() * self.outputs, 0.0);
-                for (row, &sample) in targets[0].chunks_exact_mut(self.outputs).zip(samples) {
-                    row[usize::from(images.labels[sample])] = 1.0;
-                }
+        match &self.inputs {
+            Inputs::Images(images, augmenter) => {
+                batch[0].resize(samples.len() * images.size(), 0.0);
+                let augmentation = &self.recipe.augmentation;
+                let finishing = step as f64 >= self.steps() as f64 * (1.0 - f64::from(augmentation.finish));
+                let strength = if finishing { augmentation.finish_strength } else { 1.0 };
+                let draw = mix(seed, Purpose::Augmentation, step);
+                augmenter.batch(images, samples, draw, strength, !finishing, &mut batch[0]);
             }
-            Target::Input => targets[0].extend_from_slice(&inputs[0]),
+            Inputs::Texts(spans) => {
+                spans.batch(samples, &mut generator(seed, Purpose::Augmentation, step), &mut batch[0]);
+            }
         }
+        let (inputs, targets) = batch.split_at_mut(1);
+        self.targets(samples, &inputs[0], &mut targets[0]);
         for (index, mask) in self.masks.iter().enumerate() {
-            let size = samples.len() * mask.shape.iter().product::<usize>();
+            let size = if mask.shared { 1 } else { samples.len() } * mask.shape.iter().product::<usize>();
             batch[2 + index].resize(size, 0.0);
             let counter = step * self.masks.len() as u64 + index as u64;
             dropout(&mut batch[2 + index], mask.rate, &mut generator(seed, Purpose::Dropout, counter));
+        }
+    }
+
+    fn targets(&self, samples: &[usize], inputs: &[f32], targets: &mut Vec<f32>) {
+        targets.clear();
+        match self.recipe.data.target {
+            // The probability of the second of two classes.
+            Target::Class if self.outputs == 1 => {
+                targets.extend(samples.iter().map(|&sample| f32::from(self.labels[sample])));
+            }
+            Target::Class => {
+                targets.resize(samples.len() * self.outputs, 0.0);
+                for (row, &sample) in targets.chunks_exact_mut(self.outputs).zip(samples) {
+                    row[usize::from(self.labels[sample])] = 1.0;
+                }
+            }
+            Target::Input => targets.extend_from_slice(inputs),
         }
     }
 }

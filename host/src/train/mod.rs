@@ -18,6 +18,8 @@ mod metrics;
 mod progress;
 pub mod schedule;
 mod seed;
+mod spans;
+mod stages;
 mod step;
 mod stepper;
 mod weights;
@@ -27,17 +29,17 @@ pub use step::{Kind, StateTensor, Step};
 pub use stepper::{Measured, Stepper, exported, initial_state};
 pub use weights::initial;
 
-use crate::dataset::Dataset;
-use crate::graph::Network;
+use crate::dataset::{Dataset, Samples};
+use crate::graph::{Input, Network};
 use crate::inference::rows;
 use crate::recipe::{Recipe, Target};
-use crate::runtime::{Device, Inference, Provider};
+use crate::runtime::{self, Device, Inference, Provider};
 use crate::scores::Score;
 use anyhow::{Context, Result, bail, ensure};
 use batches::{Batch, Batches};
 use checkpoint::{Identity, Progress, write_atomically};
 use progress::Display;
-use sha2::{Digest, Sha256};
+use stages::{Stage, Weights};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
@@ -77,66 +79,86 @@ pub struct Summary {
 /// If recipe and data do not fit together, if ONNX Runtime fails, if the loss is no longer finite, or if a file cannot be
 /// written.
 pub fn run(options: &Options<'_>) -> Result<Summary> {
-    let mut run = Run::new(options)?;
-    let finished = run.steps()?;
-    let model = if finished { Some(run.export()?) } else { None };
-    let (steps, epochs) = (run.progress.step, run.progress.epochs);
-    Ok(Summary { provider: run.stepper.provider(), steps, epochs, model, checkpoint: run.checkpoint })
+    let stages = stages::of(options.recipe, options.directory);
+    if !options.resume {
+        stages::forget(&stages[1..])?;
+    }
+    let mut weights: Option<Weights> = None;
+    let (mut steps, mut epochs) = (0, Vec::new());
+    for (index, stage) in stages.iter().enumerate() {
+        // A run that is resumed may not have come to its later stages.
+        let resume = options.resume && (index == 0 || stage.checkpoint().exists());
+        let mut run = Run::new(options, stage, weights.as_ref(), resume)?;
+        let finished = run.steps()?;
+        steps += run.progress.step;
+        epochs.extend(run.progress.epochs.clone());
+        let summary = |model| Summary {
+            provider: run.stepper.provider(),
+            steps,
+            epochs: epochs.clone(),
+            model,
+            checkpoint: stage.checkpoint(),
+        };
+        if !finished {
+            return Ok(summary(None));
+        }
+        if index + 1 == stages.len() {
+            return Ok(summary(Some(run.export(options)?)));
+        }
+        weights = Some(run.weights()?);
+    }
+    unreachable!("there is a last stage, which returns")
 }
 
-/// A run under way.
+/// A stage under way.
 struct Run<'a> {
     options: &'a Options<'a>,
+    stage: &'a Stage,
     network: Network,
     step: Step,
     stepper: Stepper,
     identity: Identity,
     progress: Progress,
-    /// Training images; those behind them are held back.
+    /// Training samples; those behind them are held back.
     samples: usize,
     checkpoint: PathBuf,
 }
 
 impl<'a> Run<'a> {
-    fn new(options: &'a Options<'a>) -> Result<Self> {
-        let Options { recipe, dataset, .. } = options;
-        let images = &dataset.train;
-        let network = Network::new(&recipe.layers, [images.channels, images.height, images.width])?;
-        let outputs = network.outputs();
-        let (wanted, what) = match recipe.data.target {
-            Target::Class => (dataset.classes.len(), "classes"),
-            Target::Input => (images.size(), "values a sample"),
-        };
-        ensure!(outputs == wanted, "the last layer gives {outputs} values, the data have {wanted} {what}");
-        let samples = images.len().saturating_sub(recipe.data.validation);
+    /// Prepares a stage, which goes on from its checkpoint if `resume`, else from `weights`, or anew.
+    fn new(options: &'a Options<'a>, stage: &'a Stage, weights: Option<&Weights>, resume: bool) -> Result<Self> {
+        let (recipe, data) = (&stage.recipe, &options.dataset.train);
+        let samples = data.len().saturating_sub(recipe.data.validation);
         let batch = recipe.training.batch;
         ensure!(
             batch > 0 && samples >= batch,
-            "{} images less {} for validation do not fill a batch of {batch}",
-            images.len(),
+            "{} samples less {} for validation do not fill a batch of {batch}",
+            data.len(),
             recipe.data.validation
         );
-        let step = Step::new(&network, &recipe.training)?;
+        let start = stages::start(stage, data, samples, weights)?;
+        let network = Network::with_codes(&recipe.layers, input(recipe, data)?, start.codes.as_deref())?;
+        check_outputs(&network, recipe, options.dataset)?;
+        let step = Step::new(&network, &recipe.training, runtime::prefers_cuda(options.device))?;
         let mut stepper = Stepper::new(&step, options.device, 0)?;
-        std::fs::create_dir_all(options.directory)
-            .with_context(|| format!("cannot make the folder {}", options.directory.display()))?;
-        let checkpoint = options.directory.join("checkpoint");
-        let identity = Identity { recipe: serde_json::to_string(recipe)?, data: fingerprint(dataset) };
-        let (state, progress) = if options.resume {
+        std::fs::create_dir_all(&stage.directory)
+            .with_context(|| format!("cannot make the folder {}", stage.directory.display()))?;
+        let checkpoint = stage.checkpoint();
+        let identity = Identity { recipe: serde_json::to_string(recipe)?, data: data.fingerprint() };
+        let (state, progress) = if resume {
             checkpoint::load(&checkpoint, &step, &identity)?
         } else {
-            (initial_state(&step, &initial(&network, recipe.training.seed)), Progress::default())
+            (initial_state(&step, &start.parameters(&network, recipe.training.seed)), Progress::default())
         };
         stepper.set_state(&state)?;
-        Ok(Run { options, network, step, stepper, identity, progress, samples, checkpoint })
+        Ok(Run { options, stage, network, step, stepper, identity, progress, samples, checkpoint })
     }
 
     /// Runs what is left; whether it came to its end.
     fn steps(&mut self) -> Result<bool> {
-        let options = self.options;
         let network = self.network.clone();
-        let images = &options.dataset.train;
-        let batches = Batches::new(options.recipe, images, self.samples, network.outputs(), network.masks());
+        let data = &self.options.dataset.train;
+        let batches = Batches::new(&self.stage.recipe, data, self.samples, network.outputs(), network.masks())?;
         let first = self.progress.step;
         // One batch waits while one is made: more would only use memory.
         let (send, ready) = sync_channel::<Batch>(1);
@@ -150,7 +172,8 @@ impl<'a> Run<'a> {
     }
 
     fn consume(&mut self, batches: &Batches<'_>, ready: Receiver<Batch>, give_back: Sender<Batch>) -> Result<bool> {
-        let mut display = Display::new(self.options, batches.steps_per_epoch(), self.stepper.provider());
+        let recipe = &self.stage.recipe;
+        let mut display = Display::new(recipe, self.options.show, batches.steps_per_epoch(), self.stepper.provider());
         let mut busy = Duration::ZERO;
         let mut begun = self.progress.step;
         while self.progress.step < batches.steps() {
@@ -161,7 +184,7 @@ impl<'a> Run<'a> {
             let start = Instant::now();
             let batch = ready.recv().context("the thread that prepares the batches has died")?;
             let number = self.progress.step + 1;
-            let factor = schedule::factor(&self.options.recipe.training.schedule, number, batches.steps());
+            let factor = schedule::factor(&recipe.training.schedule, number, batches.steps());
             let measured = self.stepper.run(&batch, &self.step.scalar_values(number, factor))?;
             if !measured.loss.is_finite() {
                 bail!("the loss is {} at step {number}{}", measured.loss, self.last_good());
@@ -172,8 +195,8 @@ impl<'a> Run<'a> {
             self.progress.loss_sum += f64::from(measured.loss);
             self.progress.measure_sum += f64::from(measured.measure);
             busy += start.elapsed();
-            let images = (number - begun) as usize * self.options.recipe.training.batch;
-            let speed = images as f64 / busy.as_secs_f64();
+            let samples = (number - begun) as usize * recipe.training.batch;
+            let speed = samples as f64 / busy.as_secs_f64();
             display.step(&self.progress, speed);
             if number.is_multiple_of(batches.steps_per_epoch()) {
                 self.end_epoch(batches.steps_per_epoch(), factor, speed, &mut display)?;
@@ -184,16 +207,17 @@ impl<'a> Run<'a> {
     }
 
     fn end_epoch(&mut self, steps: u64, factor: f64, speed: f64, display: &mut Display) -> Result<()> {
-        let images = &self.options.dataset.train;
-        let n = steps as usize * self.options.recipe.training.batch;
-        let target = self.options.recipe.data.target;
+        let (recipe, data) = (&self.stage.recipe, &self.options.dataset.train);
+        let n = steps as usize * recipe.training.batch;
+        let target = recipe.data.target;
         // The step's loss is a mean over its batch.
-        let loss_sum = self.progress.loss_sum * self.options.recipe.training.batch as f64;
+        let loss_sum = self.progress.loss_sum * recipe.training.batch as f64;
         let train = Score::of(target, n, loss_sum, self.progress.measure_sum);
-        let validation = if self.samples < images.len() {
-            let held_back = self.samples..images.len();
-            let rows = rows(&mut Inference::from_bytes(&self.model()?)?, images, held_back, |_| {})?;
-            Some(Score::judge(target, &rows, images, self.samples))
+        let validation = if self.samples < data.len() {
+            let held_back = self.samples..data.len();
+            let text = recipe.text.as_ref();
+            let rows = rows(&mut Inference::from_bytes(&self.model()?)?, data, text, held_back, |_| {})?;
+            Some(Score::judge(target, &rows, data, self.samples))
         } else {
             None
         };
@@ -214,7 +238,7 @@ impl<'a> Run<'a> {
             serde_json::to_writer(&mut lines, epoch)?;
             lines.push(b'\n');
         }
-        write_atomically(&self.options.directory.join("metrics.jsonl"), &lines)?;
+        write_atomically(&self.stage.directory.join("metrics.jsonl"), &lines)?;
         self.save()
     }
 
@@ -227,10 +251,18 @@ impl<'a> Run<'a> {
         self.network.inference(&exported(&self.step, &self.stepper.state()?))
     }
 
-    fn export(&self) -> Result<PathBuf> {
-        let recipe = serde_json::to_vec_pretty(self.options.recipe)?;
-        write_atomically(&self.options.directory.join("recipe.json"), &recipe)?;
-        let path = self.options.directory.join(format!("{}.onnx", self.options.recipe.name));
+    /// What the stage behind this one starts from.
+    fn weights(&self) -> Result<Weights> {
+        let state = self.stepper.state()?;
+        let values = exported(&self.step, &state).into_iter().map(<[f32]>::to_vec);
+        let names = self.network.parameters().iter().map(|parameter| parameter.name.clone());
+        Ok(names.zip(values).collect())
+    }
+
+    fn export(&self, options: &Options<'_>) -> Result<PathBuf> {
+        let recipe = serde_json::to_vec_pretty(options.recipe)?;
+        write_atomically(&options.directory.join("recipe.json"), &recipe)?;
+        let path = options.directory.join(format!("{}.onnx", options.recipe.name));
         write_atomically(&path, &self.model()?)?;
         Ok(path)
     }
@@ -244,10 +276,24 @@ impl<'a> Run<'a> {
     }
 }
 
-/// SHA-256 of the training images and their labels.
-fn fingerprint(dataset: &Dataset) -> String {
-    let mut hash = Sha256::new();
-    hash.update(&dataset.train.pixels);
-    hash.update(&dataset.train.labels);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+/// What the recipe's network reads of the data.
+fn input(recipe: &Recipe, data: &Samples) -> Result<Input> {
+    Ok(match data {
+        Samples::Images(images) => Input::Image([images.channels, images.height, images.width]),
+        Samples::Texts(_) => {
+            let text = recipe.text.as_ref().context("the recipe has no [text], and the data are texts")?;
+            Input::Tokens { vocabulary: text.vocabulary, span: text.span }
+        }
+    })
+}
+
+fn check_outputs(network: &Network, recipe: &Recipe, dataset: &Dataset) -> Result<()> {
+    let outputs = network.outputs();
+    let (wanted, what) = match (recipe.data.target, &dataset.train) {
+        (Target::Class, _) => (dataset.classes.len(), "classes"),
+        (Target::Input, data) => (data.images()?.size(), "values a sample"),
+    };
+    let binary = recipe.data.target == Target::Class && wanted == 2 && outputs == 1;
+    ensure!(binary || outputs == wanted, "the last layer gives {outputs} values, the data have {wanted} {what}");
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The training step as one ONNX graph: forward, backward, optimizer and weight average.
 
 use crate::graph::optimizer::{self, Adadelta, Adam, Given, Optimizer, Sgd};
-use crate::graph::{Batch, Graph, Network, Role, Value, gradients, loss};
+use crate::graph::{Batch, Graph, Input, Mask, Network, Value, gradients, loss};
 use crate::recipe::{self, Training};
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use anyhow::Result;
 /// | input | output |
 /// |---|---|
 /// | every tensor of `state` | `next.` and its name |
-/// | `images` [N, C, H, W] in 0…1, `targets` [N, K] one-hot or the images again, the masks [N, …] | `loss`, mean over the batch |
+/// | `inputs`: images [N, C, H, W] in 0…1 or tokens [T, N], −1 for none; `targets` [N, K]: one-hot, the probability of the second of two classes, or the images again; the masks | `loss`, mean over the batch |
 /// | the scalars | `measure`: how many of the batch were classified rightly, or the sum of their mean squared errors |
 pub struct Step {
     /// Serialized ONNX.
@@ -19,7 +19,7 @@ pub struct Step {
     pub nodes: usize,
     /// Tensors carried from step to step: the parameters, then the optimizer's slots, then the averages.
     pub state: Vec<StateTensor>,
-    /// Tensors of one batch with their shapes, in the order images, targets, masks.
+    /// Tensors of one batch with their shapes, in the order inputs, targets, masks.
     pub batch: Vec<(String, Vec<usize>)>,
     /// Names of the scalars, in the order of [`Step::scalar_values`].
     pub scalars: Vec<String>,
@@ -49,11 +49,13 @@ pub enum Kind {
 }
 
 impl Step {
-    /// Builds the graph of one step of `training` for `network`.
-    pub fn new(network: &Network, training: &Training) -> Result<Self> {
+    /// Builds the graph of one step of `training` for `network`. `unrolled` writes loops as their steps, which is what CUDA
+    /// wants; the CPU is as fast with loops, and loads them faster.
+    pub fn new(network: &Network, training: &Training, unrolled: bool) -> Result<Self> {
         let (optimizer, rate) = optimizer(&training.optimizer);
         let average = training.ema.map(f64::from);
         let mut graph = Graph::new();
+        graph.unroll(unrolled);
         let state = state(network, optimizer.slots(), average.is_some());
         let given = |graph: &mut Graph, tensor: &StateTensor| graph.input(&tensor.name, &tensor.shape);
         let values = state.iter().map(|tensor| given(&mut graph, tensor)).collect::<Result<Vec<_>>>()?;
@@ -61,12 +63,16 @@ impl Step {
 
         let batch = batch(network, training.batch);
         let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
-        let (images, targets, masks) = (inputs[0], inputs[1], &inputs[2..]);
-        let logits = network.forward_training(&mut graph, images, parameters, masks)?;
+        let (samples, targets, masks) = (inputs[0], inputs[1], &inputs[2..]);
+        let logits = network.forward_training(&mut graph, samples, parameters, masks)?;
         let (loss, measure) = match training.loss {
             recipe::Loss::CrossEntropy { label_smoothing } => {
                 let loss = loss::cross_entropy(&mut graph, logits, targets, label_smoothing)?;
                 (loss, loss::correct(&mut graph, logits, targets)?)
+            }
+            recipe::Loss::BinaryCrossEntropy if network.outputs() == 1 => {
+                let loss = loss::binary_cross_entropy(&mut graph, logits, targets)?;
+                (loss, loss::correct_sides(&mut graph, logits, targets)?)
             }
             recipe::Loss::BinaryCrossEntropy => {
                 let loss = loss::binary_cross_entropy(&mut graph, logits, targets)?;
@@ -75,7 +81,10 @@ impl Step {
                 (loss, graph.scale(error, training.batch as f32)?)
             }
         };
-        let gradients = gradients(&mut graph, loss, parameters)?;
+        let mut gradients = gradients(&mut graph, loss, parameters)?;
+        if let Some(limit) = training.clip {
+            optimizer::clip(&mut graph, &mut gradients, limit)?;
+        }
 
         let mut scalars: Vec<String> = optimizer.scalars().iter().map(|name| format!("scalar.{name}")).collect();
         scalars.extend(average.map(|_| "scalar.average".to_owned()));
@@ -131,7 +140,7 @@ impl Update<'_> {
                 gradient: gradients[index],
                 slots: &slots,
                 scalars: &self.scalars[..self.optimizer.scalars().len()],
-                decays: matches!(parameter.role, Role::Weight { .. }),
+                decays: parameter.role.decays(),
             };
             let (value, next_slots) = self.optimizer.update(graph, given)?;
             next[index] = value;
@@ -180,10 +189,12 @@ fn state(network: &Network, slots: &[&str], averaged: bool) -> Vec<StateTensor> 
 
 fn batch(network: &Network, size: usize) -> Vec<(String, Vec<usize>)> {
     let with_batch = |shape: &[usize]| [&[size], shape].concat();
-    let mut batch = vec![
-        ("images".to_owned(), with_batch(&network.input())),
-        ("targets".to_owned(), with_batch(&[network.outputs()])),
-    ];
-    batch.extend(network.masks().iter().map(|mask| (mask.name.clone(), with_batch(&mask.shape))));
+    let inputs = match network.input() {
+        Input::Image(shape) => with_batch(&shape),
+        Input::Tokens { span, .. } => vec![span, size],
+    };
+    let mut batch = vec![("inputs".to_owned(), inputs), ("targets".to_owned(), with_batch(&[network.outputs()]))];
+    let shape = |mask: &Mask| if mask.shared { mask.shape.clone() } else { with_batch(&mask.shape) };
+    batch.extend(network.masks().iter().map(|mask| (mask.name.clone(), shape(mask))));
     batch
 }

@@ -4,9 +4,11 @@ use super::seed::{Purpose, generator};
 use crate::graph::{Activation, Network, Role};
 use rand::RngExt;
 
-/// Values of all parameters at the start: weights uniform in ±b, biases 0.
+/// Values of all parameters at the start: weights uniform in ±b, biases 0, but those of an LSTM's forget gates 1
+/// (Jozefowicz et al. 2015).
 ///
-/// `b = √(6 / fan_in)` before a ReLU (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before none or a sigmoid (Glorot & Bengio 2010).
+/// `b = √(6 / fan_in)` before a ReLU (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before none or a sigmoid (Glorot &
+/// Bengio 2010); `b = 1/√H` for the recurrent weights of H units, and 0.05 for embeddings, as Keras has it.
 pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
     let parameters = network.parameters().iter().enumerate();
     parameters
@@ -14,6 +16,12 @@ pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
             let size = parameter.shape.iter().product();
             let bound = match parameter.role {
                 Role::Bias => return vec![0.0; size],
+                // Input, output, forget, cell.
+                Role::Gates { units } => {
+                    return (0..size).map(|row| f32::from(u8::from(row / units == 2))).collect();
+                }
+                Role::Embedding => 0.05 * 0.05,
+                Role::Recurrent { units } => 1.0 / units as f32,
                 Role::Weight { fan_in, activation: Activation::Relu, .. } => 6.0 / fan_in as f32,
                 Role::Weight { fan_in, fan_out, activation: Activation::Linear | Activation::Sigmoid } => {
                     6.0 / (fan_in + fan_out) as f32
@@ -29,13 +37,13 @@ pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Layer;
+    use crate::graph::{Input, Layer};
 
     #[test]
     fn weights_have_the_variance_of_their_rule_and_biases_are_zero() {
         let dense = |units, activation| Layer::Dense { units, activation };
         let layers = [Layer::Flatten, dense(100, Activation::Relu), dense(300, Activation::Linear)];
-        let network = Network::new(&layers, [1, 20, 20]).unwrap();
+        let network = Network::new(&layers, Input::Image([1, 20, 20])).unwrap();
         let weights = initial(&network, 1);
         let variance = |values: &[f32]| values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32;
         // A uniform distribution on ±b has the variance b²/3.

@@ -58,7 +58,7 @@ fn builder(packing: u8, seed: u64) -> ModelBuilder {
         (op.input, op.output) = (index, index + 1);
     }
     let labels = (0..10).map(|digit| digit.to_string()).collect();
-    ModelBuilder { name: "random-cnn".into(), labels, tensors, ops, input: 0, output: 4, text: None }
+    ModelBuilder { name: "random-cnn".into(), labels, tensors, ops, input: 0, output: 4 }
 }
 
 /// 3 × 3, ReLU, max-pool 2 × 2.

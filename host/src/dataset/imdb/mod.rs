@@ -13,6 +13,7 @@
 
 mod archive;
 mod keras;
+mod load;
 mod npz;
 mod pickle;
 mod python2;
@@ -20,12 +21,13 @@ mod ranking;
 mod table;
 mod tree;
 
+pub use load::load;
 pub use ranking::ranking;
 
 use super::download::fetch;
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
-use ranking::words;
+pub use ranking::words;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -57,10 +57,10 @@ impl Operator for Reshape {
     }
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type> {
-        let [x] = floats(inputs)?;
+        let [x] = inputs else { bail!("takes one input") };
         let same = x.shape.iter().product::<usize>() == self.shape.iter().product::<usize>();
         ensure!(same, "does not fill the shape {:?}", self.shape);
-        Ok(Type::f32(&self.shape))
+        Ok(Type { element: x.element, shape: self.shape.clone() })
     }
 
     fn operands(&self, _inputs: &[&Type]) -> Vec<Option<Vec<i64>>> {
@@ -96,11 +96,11 @@ impl Operator for Transpose {
     }
 
     fn infer(&self, inputs: &[&Type]) -> Result<Type> {
-        let [x] = floats(inputs)?;
+        let [x] = inputs else { bail!("takes one input") };
         let mut sorted = self.order.clone();
         sorted.sort_unstable();
         ensure!(sorted.iter().copied().eq(0..x.shape.len()), "does not have the axes {:?}", self.order);
-        Ok(Type::f32(&self.order.iter().map(|&axis| x.shape[axis]).collect::<Vec<_>>()))
+        Ok(Type { element: x.element, shape: self.order.iter().map(|&axis| x.shape[axis]).collect() })
     }
 
     fn attributes(&self) -> Vec<(&'static str, Attribute)> {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 #[derive(Debug)]
 struct MatMul;
 
-/// `A' · B' (+ c)` of two matrices, each transposed where its flag says so; `c` is a row.
+/// `A' · B' (+ c)` of two matrices, each transposed where its flag says so; `c` is a row or a whole matrix.
 #[derive(Debug)]
 struct Gemm {
     transpose_a: bool,
@@ -55,7 +55,8 @@ impl Operator for Gemm {
         }
         ensure!(a[1] == b[0], "inner sizes {} and {} differ", a[1], b[0]);
         if let Some(row) = row {
-            ensure!(row.shape == [b[1]], "the row has {:?} values, the product {} columns", row.shape, b[1]);
+            let fits = row.shape == [b[1]] || row.shape == [a[0], b[1]];
+            ensure!(fits, "adds {:?} to a product of {} × {}", row.shape, a[0], b[1]);
         }
         Ok(Type::f32(&[a[0], b[1]]))
     }
@@ -77,8 +78,8 @@ impl Operator for Gemm {
             true => graph.gemm(dy, a, None, true, self.transpose_a)?,
         };
         let mut gradients = vec![da, db];
-        if node.inputs.len() == 3 {
-            gradients.push(graph.reduce_sum(dy, &[0], false)?);
+        if let Some(&added) = node.inputs.get(2) {
+            gradients.push(if graph.shape(added).len() == 2 { dy } else { graph.reduce_sum(dy, &[0], false)? });
         }
         Ok(gradients)
     }
@@ -90,7 +91,8 @@ impl Graph {
         self.apply(MatMul, &[a, b])
     }
 
-    /// `a' · b' (+ row)` for matrices, `'` transposing where the flag is set; `row` has one value a column.
+    /// `a' · b' (+ row)` for matrices, `'` transposing where the flag is set; `row` has one value a column, or is a matrix
+    /// like the product.
     pub fn gemm(
         &mut self,
         a: Value,

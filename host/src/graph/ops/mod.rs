@@ -14,20 +14,27 @@
 //! | `layout` | Reshape, Flatten, Transpose, Slice, Flip, Concat, Pad |
 //! | `reduce` | ReduceSum, ReduceMean, ReduceMax |
 //! | `linear` | MatMul, Gemm |
+//! | `gather` | Gather, and ScatterND that adds |
+//! | `scan` | Scan: a loop over a sequence, with a graph as its body; no gradient by itself |
+//! | `lstm` | the recurrence of an LSTM as a Scan, with its gradient; ONNX's own LSTM, without |
 //! | `conv` | Conv2d |
 //! | `pool` | MaxPool2d, AveragePool2d, Upsample2d |
 
 mod arithmetic;
 mod conv;
 mod discrete;
+mod gather;
 mod layout;
 mod linear;
+mod lstm;
 mod pointwise;
 mod pool;
 mod reduce;
+mod scan;
 
 pub use conv::Conv2d;
 pub use layout::Range;
+pub use scan::Scan;
 
 use super::builder::{Element, Graph, Node, Type, Value};
 use super::model::Attribute;
@@ -50,6 +57,21 @@ pub trait Operator: Debug {
     /// Integer inputs (axes, shapes, pads) that ONNX wants behind the tensors; `None` skips an optional one.
     fn operands(&self, _inputs: &[&Type]) -> Vec<Option<Vec<i64>>> {
         Vec::new()
+    }
+
+    /// Types of what the operator computes beside its output, for its gradient rule to read.
+    fn kept(&self, _inputs: &[&Type]) -> Vec<Type> {
+        Vec::new()
+    }
+
+    /// How many of ONNX's outputs come before the one that is wanted.
+    fn outputs_before(&self) -> usize {
+        0
+    }
+
+    /// The loop that the operator is, if it is one.
+    fn scan(&self) -> Option<&Scan> {
+        None
     }
 
     /// Adds the nodes that compute ∂loss/∂input for every input of `node`, given `dy` = ∂loss/∂output. Rules need not ask

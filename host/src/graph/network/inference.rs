@@ -1,0 +1,64 @@
+//! The float model.
+
+use super::{Input, Network, Parameter, Stage, activate, simple};
+use crate::graph::builder::{Graph, Value};
+use crate::graph::model::Batch;
+use anyhow::Result;
+
+impl Network {
+    /// Adds the nodes from `x` (images [N, C, H, W] or tokens [N, T]) to the outputs [N, K], one ONNX operator a layer or
+    /// activation; no dropout. Parameters lie as [`inference`](Self::inference) stores them.
+    fn forward(&self, graph: &mut Graph, x: Value, parameters: &[Value]) -> Result<Value> {
+        let mut x = x;
+        for stage in &self.stages {
+            x = match stage {
+                Stage::Conv { name, conv, weights, activation, .. } => {
+                    graph.scope(name);
+                    let y = graph.conv2d(x, parameters[*weights], Some(parameters[weights + 1]), *conv)?;
+                    activate(graph, y, *activation)?
+                }
+                Stage::Dropout { .. } => x,
+                Stage::Embedding(embedding) => embedding.infer(graph, x, parameters)?,
+                Stage::Lstm(lstm) => lstm.infer(graph, x, parameters)?,
+                stage => simple(graph, stage, x, parameters)?,
+            };
+        }
+        let y = activate(graph, x, self.last)?;
+        graph.scope("");
+        Ok(y)
+    }
+
+    /// The float model: input `input` [N, C, H, W] or `tokens` [N, T], output [`output_name`](Self::output_name) [N, K], N and T
+    /// symbolic; `weights` row-major, in the order of [`parameters`](Self::parameters).
+    pub fn inference(&self, weights: &[&[f32]]) -> Result<Vec<u8>> {
+        let mut graph = Graph::new();
+        let x = match self.input {
+            Input::Image([channels, height, width]) => graph.input("input", &[1, channels, height, width])?,
+            Input::Tokens { .. } => {
+                let tokens = graph.input_integers("tokens", &[1, 1])?;
+                graph.symbol(tokens, 1, "T");
+                tokens
+            }
+        };
+        let store = |(index, data): (usize, &&[f32])| {
+            let Parameter { name, shape, .. } = &self.parameters[index];
+            match self.stored(index, data) {
+                Some((name, shape, data)) => graph.initializer(&name, &shape, &data),
+                None => graph.initializer(name, shape, data),
+            }
+        };
+        let parameters = weights.iter().enumerate().map(store).collect::<Result<Vec<_>>>()?;
+        let output = self.forward(&mut graph, x, &parameters)?;
+        graph.output(self.output_name(), output)?;
+        Ok(graph.to_bytes(Batch::Symbolic))
+    }
+
+    /// Parameter number `index` as the float model holds it, where that differs from training: name, shape, values.
+    fn stored(&self, index: usize, data: &[f32]) -> Option<(String, Vec<usize>, Vec<f32>)> {
+        self.stages.iter().find_map(|stage| match stage {
+            Stage::Embedding(embedding) => embedding.stored(index, data),
+            Stage::Lstm(lstm) => lstm.stored(index, data),
+            _ => None,
+        })
+    }
+}
