@@ -3,7 +3,8 @@
 use crate::kernels::{optimized, reference};
 use crate::model::{Element, Error, Model, Parameters, Tensor};
 use crate::words;
-use zerocopy::{FromBytes, IntoBytes};
+use core::ops::Range;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A model with the memory that it runs in.
 ///
@@ -45,7 +46,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     pub fn reset(&mut self) -> Result<(), Error> {
         for index in 0..self.model.op_count() {
             for state in self.model.op(index)?.states() {
-                self.tensor_mut(state)?.fill(0);
+                self.tensor_mut(state, None)?.fill(0);
             }
         }
         Ok(())
@@ -59,13 +60,13 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     /// The input's values, NHWC; empty where they are not `i8`. What lies here after a run is whatever the plan put into
     /// the place.
     pub fn input_mut(&mut self) -> &mut [i8] {
-        let is_i8 = self.model.input().element == Element::I8;
-        if is_i8 { <[i8]>::mut_from_bytes(self.input_bytes_mut()).unwrap_or_default() } else { &mut [] }
+        let bytes = self.tensor_mut(self.model.input_index(), Some(Element::I8)).unwrap_or_default();
+        <[i8]>::mut_from_bytes(bytes).unwrap_or_default()
     }
 
     /// The input's bytes, whatever its values are.
     pub fn input_bytes_mut(&mut self) -> &mut [u8] {
-        self.tensor_mut(self.model.input_index()).unwrap_or_default()
+        self.tensor_mut(self.model.input_index(), None).unwrap_or_default()
     }
 
     /// Sets the input of a model that reads tokens; without effect on another.
@@ -127,16 +128,8 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     /// # Errors
     /// [`Error::NoSuchTensor`].
     pub fn tensor_bytes(&self, index: u16) -> Result<&[u8], Error> {
-        let tensor = self.model.tensor(index)?;
-        let bytes = self.arena.as_bytes().get(tensor.offset..tensor.end());
-        bytes.ok_or(Error::TensorOutOfBounds { tensor: index })
-    }
-
-    /// As [`Interpreter::tensor_bytes`], to write.
-    fn tensor_mut(&mut self, index: u16) -> Result<&mut [u8], Error> {
-        let tensor = self.model.tensor(index)?;
-        let bytes = self.arena.as_mut_bytes().get_mut(tensor.offset..tensor.end());
-        bytes.ok_or(Error::TensorOutOfBounds { tensor: index })
+        let place = self.place(index, None)?;
+        self.arena.as_bytes().get(place).ok_or(Error::TensorOutOfBounds { tensor: index })
     }
 
     /// Values of tensor number `index`; empty where it does not hold `i8`.
@@ -144,9 +137,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     /// # Errors
     /// [`Error::NoSuchTensor`].
     pub fn tensor_i8(&self, index: u16) -> Result<&[i8], Error> {
-        let bytes = self.tensor_bytes(index)?;
-        let is_i8 = self.model.tensor(index)?.element == Element::I8;
-        Ok(if is_i8 { words::view(bytes).unwrap_or_default() } else { &[] })
+        self.values(index, Element::I8)
     }
 
     /// Values of tensor number `index`; empty where it does not hold `i32`.
@@ -154,9 +145,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     /// # Errors
     /// [`Error::NoSuchTensor`].
     pub fn tensor_i32(&self, index: u16) -> Result<&[i32], Error> {
-        let bytes = self.tensor_bytes(index)?;
-        let is_i32 = self.model.tensor(index)?.element == Element::I32;
-        Ok(if is_i32 { words::view(bytes).unwrap_or_default() } else { &[] })
+        self.values(index, Element::I32)
     }
 
     /// Values of tensor number `index`; empty where it does not hold `i16`.
@@ -164,9 +153,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     /// # Errors
     /// [`Error::NoSuchTensor`].
     pub fn tensor_i16(&self, index: u16) -> Result<&[i16], Error> {
-        let bytes = self.tensor_bytes(index)?;
-        let is_i16 = self.model.tensor(index)?.element == Element::I16;
-        Ok(if is_i16 { words::view(bytes).unwrap_or_default() } else { &[] })
+        self.values(index, Element::I16)
     }
 
     /// As [`Interpreter::tensor_i16`], to write.
@@ -174,9 +161,25 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     /// # Errors
     /// [`Error::NoSuchTensor`].
     pub fn tensor_i16_mut(&mut self, index: u16) -> Result<&mut [i16], Error> {
-        let is_i16 = self.model.tensor(index)?.element == Element::I16;
-        let bytes = self.tensor_mut(index)?;
-        Ok(if is_i16 { <[i16]>::mut_from_bytes(bytes).unwrap_or_default() } else { &mut [] })
+        let bytes = self.tensor_mut(index, Some(Element::I16))?;
+        Ok(<[i16]>::mut_from_bytes(bytes).unwrap_or_default())
+    }
+
+    fn values<T: FromBytes + Immutable>(&self, index: u16, element: Element) -> Result<&[T], Error> {
+        let bytes = self.arena.as_bytes().get(self.place(index, Some(element))?);
+        Ok(bytes.and_then(words::view).unwrap_or_default())
+    }
+
+    fn tensor_mut(&mut self, index: u16, element: Option<Element>) -> Result<&mut [u8], Error> {
+        let place = self.place(index, element)?;
+        self.arena.as_mut_bytes().get_mut(place).ok_or(Error::TensorOutOfBounds { tensor: index })
+    }
+
+    /// Bytes of the arena that hold a tensor; none where it holds other values than those asked for.
+    fn place(&self, index: u16, element: Option<Element>) -> Result<Range<usize>, Error> {
+        let tensor = self.model.tensor(index)?;
+        let is_wanted = element.is_none_or(|element| element == tensor.element);
+        Ok(if is_wanted { tensor.offset..tensor.end() } else { 0..0 })
     }
 
     /// The answer of a model with an `i8` output; empty otherwise.

@@ -25,11 +25,14 @@ pub struct OutputStage<'a> {
 }
 
 impl OutputStage<'_> {
-    /// `i32` output of `channel` for a sum of products without bias.
+    /// `i32` outputs of the channels from `first` on, for their sums of products without bias.
     #[inline(always)]
-    pub(super) fn logit(&self, channel: usize, sum: i32) -> i32 {
-        let accumulator = sum.wrapping_add(self.bias[channel]).wrapping_shl(u32::from(self.left_shift));
-        dsp::smmulr(accumulator, self.multipliers[channel])
+    pub(super) fn logits(&self, first: usize, sums: &[i32], outputs: &mut [i32]) {
+        let channels = self.bias[first..].iter().zip(&self.multipliers[first..]);
+        for ((output, sum), (bias, multiplier)) in outputs.iter_mut().zip(sums).zip(channels) {
+            let accumulator = sum.wrapping_add(*bias).wrapping_shl(self.left_shift.into());
+            *output = dsp::smmulr(accumulator, *multiplier);
+        }
     }
 
     /// `i8` outputs of the channels from `first` on, for their sums of products without bias.

@@ -2,15 +2,14 @@
 //! them in place.
 //!
 //! Little-endian; the file and every section start on a multiple of [`ALIGNMENT`] bytes, so that
-//! `i32` arrays are read where they lie. Offsets count bytes from the start of the file.
+//! records and `i32` arrays are read where they lie. Offsets count bytes from the start of the file.
 //!
 //! ```text
 //! Header · TensorRecord[tensor_count] · OpRecord[op_count] · parameter records · name · labels · TextRecord
 //!     · weights, biases, multipliers, tables · displacements · fingerprints
 //! ```
 
-use zerocopy::little_endian::{F32, U16, U32};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// First four bytes of every container.
 pub const MAGIC: [u8; 4] = *b"THML";
@@ -22,8 +21,34 @@ pub const ALIGNMENT: usize = 16;
 /// CRC-32 (ISO-HDLC, as in zip) over the whole file but the four bytes of [`Header::crc32`].
 pub const CRC32: crc::Algorithm<u32> = crc::CRC_32_ISO_HDLC;
 
+macro_rules! number {
+    ($name:ident holds $value:ident as $bits:ident) => {
+        #[doc = concat!("`", stringify!($value), "` as it lies in a record: little-endian, aligned like the value.")]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(transparent)]
+        pub struct $name($bits);
+
+        impl $name {
+            /// The value.
+            pub const fn get(self) -> $value {
+                $value::from_le_bytes(self.0.to_ne_bytes())
+            }
+        }
+
+        impl From<$value> for $name {
+            fn from(value: $value) -> Self {
+                Self($bits::from_ne_bytes(value.to_le_bytes()))
+            }
+        }
+    };
+}
+
+number!(U16 holds u16 as u16);
+number!(U32 holds u32 as u32);
+number!(F32 holds f32 as u32);
+
 /// A range of bytes in the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Span {
     /// Bytes from the start of the file.
@@ -33,7 +58,7 @@ pub struct Span {
 }
 
 /// The first 80 bytes of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Header {
     /// [`MAGIC`].
@@ -73,7 +98,7 @@ pub struct Header {
 }
 
 /// One activation: where it lies in the arena, its shape and its meaning (32 bytes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TensorRecord {
     /// Bytes from the start of the arena, a multiple of 4.
@@ -98,7 +123,7 @@ pub const ELEMENT_I32: u8 = 1;
 pub const ELEMENT_I16: u8 = 2;
 
 /// One step of the plan (24 bytes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct OpRecord {
     /// One of `OP_…`; says which record `parameters` spans.
@@ -123,7 +148,7 @@ pub const NO_TENSOR: u16 = u16::MAX;
 /// How accumulators become outputs:
 /// `y = clamp(zero_point + (((acc << left_shift) · multiplier[o] + 2³¹) >> 32), output_min, output_max)`.
 /// An `i32` output has neither zero point nor clamp. (24 bytes)
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct OutputStageRecord {
     /// `i32` per output channel, with the input's zero point folded in:
@@ -143,7 +168,7 @@ pub struct OutputStageRecord {
 }
 
 /// 2-D convolution (56 bytes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Conv2dRecord {
     /// Weights, `i8`, packed as [`OpRecord::packing`] says.
@@ -163,7 +188,7 @@ pub struct Conv2dRecord {
 }
 
 /// Matrix–vector product (32 bytes); an `i32` output makes it the logits layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DenseRecord {
     /// Weights, `i8`, packed as [`OpRecord::packing`] says.
@@ -173,7 +198,7 @@ pub struct DenseRecord {
 }
 
 /// Max-pool on its own (16 bytes); input and output share scale and zero point.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MaxPool2dRecord {
     /// Height and width of the window.
@@ -187,7 +212,7 @@ pub struct MaxPool2dRecord {
 }
 
 /// A function of each value by itself, as a table (16 bytes).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct LookupRecord {
     /// 256 values, `i8`: the outputs for the inputs −128 to 127.
@@ -198,7 +223,7 @@ pub struct LookupRecord {
 
 /// Row of a table that a token number chooses (32 bytes). Reads an `i16` tensor `[1, 1, 1]`, writes an `i8` vector of
 /// `D` values with zero point 0. A token that has no row reads row 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct EmbeddingRecord {
     /// One entry a row, as `form` says.
@@ -229,7 +254,7 @@ pub const EMBEDDING_CODES: u8 = 2;
 /// One step of an LSTM (32 bytes). Reads `x` (`i8`, `D` values, zero point 0), reads and writes the cell state `c`
 /// (the second input: `i16`, `H` values, scale `2^−cell_shift`) and the hidden state `h` (the output: `i8`, `H` values,
 /// zero point 0, scale 1/128). `kernels::gates` has the arithmetic.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct LstmRecord {
     /// `i8`, packed as [`OpRecord::packing`] says, like those of a dense layer of `4·H` outputs over `D + H` inputs,
@@ -249,7 +274,7 @@ pub struct LstmRecord {
 
 /// What turns text into tokens (32 bytes): a minimal perfect hash over the words, see `text`. The model's first op is
 /// an embedding with `words + 1` rows, its others form a chain with at least one LSTM.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TextRecord {
     /// Number of words, 1 to 32,767.

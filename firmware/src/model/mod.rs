@@ -86,8 +86,7 @@ impl<'m> Model<'m> {
     /// # Errors
     /// [`Error::NoSuchTensor`].
     pub fn tensor(&self, index: u16) -> Result<Tensor, Error> {
-        let record = self.tensors.get(usize::from(index)).ok_or(Error::NoSuchTensor { tensor: index })?;
-        Tensor::decode(record, index, self.arena_bytes)
+        Tensor::decode(self.tensors, index, self.arena_bytes)
     }
 
     /// All tensors in order.

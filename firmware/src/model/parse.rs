@@ -27,10 +27,7 @@ impl<'m> Model<'m> {
         if !arena_bytes.is_multiple_of(4) || !scratch_bytes.is_multiple_of(4) {
             return Err(Error::Misaligned);
         }
-        let tensor = |index: u16| {
-            let record = tensors.get(usize::from(index)).ok_or(Error::NoSuchTensor { tensor: index })?;
-            Ok((index, Tensor::decode(record, index, arena_bytes)?))
-        };
+        let tensor = |index: u16| Ok((index, Tensor::decode(tensors, index, arena_bytes)?));
         let mut model = Model {
             bytes,
             tensors,
@@ -154,15 +151,18 @@ impl<'m> Model<'m> {
 
 /// The header, and the bytes cut to the container's length.
 fn checked_header(bytes: &[u8]) -> Result<(&Header, &[u8]), Error> {
-    let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Error::Truncated)?;
+    if bytes.len() < size_of::<Header>() {
+        return Err(Error::Truncated);
+    }
+    if !bytes.as_ptr().addr().is_multiple_of(4) {
+        return Err(Error::Misaligned);
+    }
+    let (header, _) = Header::ref_from_prefix(bytes).map_err(|_| Error::Misaligned)?;
     if header.magic != MAGIC {
         return Err(Error::Magic);
     }
     if header.version.get() != VERSION {
         return Err(Error::Version { found: header.version.get() });
-    }
-    if !bytes.as_ptr().addr().is_multiple_of(4) {
-        return Err(Error::Misaligned);
     }
     let bytes = bytes.get(..header.length.get() as usize).ok_or(Error::Truncated)?;
     // A length below that of the header would leave the CRC without its bytes.

@@ -5,8 +5,10 @@ use super::format::{ALIGNMENT, Span};
 use crate::words;
 use zerocopy::{FromBytes, Immutable};
 
-/// What `span` covers, as values of type `T`; nothing where it is empty.
-pub(super) fn view<T: FromBytes + Immutable>(bytes: &[u8], span: Span) -> Result<&[T], Error> {
+/// What `span` covers; nothing where it is empty.
+// One copy of it for all types of values.
+#[inline(never)]
+fn covered(bytes: &[u8], span: Span) -> Result<&[u8], Error> {
     let [offset, length] = [span.offset.get(), span.length.get()];
     if length == 0 {
         return Ok(&[]);
@@ -16,7 +18,14 @@ pub(super) fn view<T: FromBytes + Immutable>(bytes: &[u8], span: Span) -> Result
     if !(offset as usize).is_multiple_of(ALIGNMENT) {
         return Err(error);
     }
-    bytes.get(offset as usize..end).and_then(words::view).ok_or(error)
+    bytes.get(offset as usize..end).ok_or(error)
+}
+
+/// What `span` covers, as values of type `T`; nothing where it is empty.
+pub(super) fn view<T: FromBytes + Immutable>(bytes: &[u8], span: Span) -> Result<&[T], Error> {
+    let covered = covered(bytes, span)?;
+    // An empty slice lies anywhere, aligned or not.
+    if covered.is_empty() { Ok(&[]) } else { words::view(covered).ok_or(Error::Section { offset: span.offset.get() }) }
 }
 
 /// As [`view`], of exactly `length` values.

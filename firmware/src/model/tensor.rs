@@ -67,7 +67,10 @@ impl Tensor {
     }
 
     /// Reads record number `index` and checks it against an arena of `arena_bytes`.
-    pub(super) fn decode(record: &TensorRecord, index: u16, arena_bytes: usize) -> Result<Self, Error> {
+    // Called from many places, none of which is in a hurry: one copy of it saves kilobytes.
+    #[inline(never)]
+    pub(super) fn decode(records: &[TensorRecord], index: u16, arena_bytes: usize) -> Result<Self, Error> {
+        let record = records.get(usize::from(index)).ok_or(Error::NoSuchTensor { tensor: index })?;
         let element = match record.element {
             ELEMENT_I8 => Element::I8,
             ELEMENT_I32 => Element::I32,

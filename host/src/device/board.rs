@@ -127,9 +127,9 @@ pub static BOARDS: &[Board] = &[
         chip_description: None,
         flash: 0..0x0004_0000,
         ram: 0x2000_0000..0x2000_4000,
-        model: 0x0000_8000..0x0004_0000,
+        model: 0x0000_8800..0x0004_0000,
         clock_hz: 16_000_000,
-        machine: Some(MachineSpec { name: "microbit", arguments: &[], code: 0..0x0000_8000 }),
+        machine: Some(MachineSpec { name: "microbit", arguments: &[], code: 0..0x0000_8800 }),
         usb: Some((0x0D28, 0x0204)),
     },
     Board {

@@ -1,4 +1,4 @@
-//! LSTM: the dense layer's product over input and hidden state; each fourth row completes a unit.
+//! LSTM: the dense layer's product over input and hidden state; four rows are a unit.
 
 use super::Form;
 use crate::kernels::{Lstm, gates};
@@ -12,11 +12,10 @@ pub fn lstm<F: Form<N>, const N: usize>(
     scratch: &mut [u32],
 ) {
     let joined = lstm.join(input, hidden, scratch);
-    let mut logits = [0; 4];
-    F::rows(&lstm.gates, joined, |row, sum| {
-        logits[row % 4] = lstm.gates.stage.logit(row, sum);
-        if row % 4 == 3 {
-            hidden[row / 4] = gates::step(logits, &mut cell[row / 4], lstm.cell_shift);
-        }
+    F::rows(&lstm.gates, joined, &mut |first, sums| {
+        let mut logits = [0; 4];
+        lstm.gates.stage.logits(first, sums, &mut logits);
+        let unit = first / 4;
+        hidden[unit] = gates::step(logits, &mut cell[unit], lstm.cell_shift);
     });
 }

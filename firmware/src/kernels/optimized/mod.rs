@@ -43,8 +43,11 @@ pub trait Form<const CHANNELS: usize> {
     /// `Σ w·x` of each row in a group's weights, for the four places of a block.
     fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
 
-    /// Hands `Σ w·x` of each row of a dense layer's weights to `store`, with the row's number, in ascending order.
-    fn rows(dense: &Dense<'_>, input: &[i8], store: impl FnMut(usize, i32));
+    /// Hands `Σ w·x` of the rows of a dense layer's weights to `store`, four by four in ascending order, with the number
+    /// of the first; the last time, what is left.
+    ///
+    /// `store` is called by address, so that the loop exists once and not once for each op that is made of it.
+    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32]));
 }
 
 /// One patch on its way into scratch.

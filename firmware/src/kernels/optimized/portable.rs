@@ -51,16 +51,13 @@ impl Form<1> for Portable {
     }
 
     /// Four rows at a time.
-    #[inline(always)]
-    fn rows(dense: &Dense<'_>, input: &[i8], mut store: impl FnMut(usize, i32)) {
+    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
         let Dense { inputs, outputs, weights, .. } = *dense;
         for first in (0..outputs).step_by(4) {
             // The last row fills up the last four.
             let row = |offset: usize| &weights[(first + offset).min(outputs - 1) * inputs..][..inputs];
             let sums = products_1x4(&input[..inputs], [row(0), row(1), row(2), row(3)]);
-            for (channel, sum) in (first..outputs).zip(sums) {
-                store(channel, sum);
-            }
+            store(first, &sums[..(outputs - first).min(4)]);
         }
     }
 }

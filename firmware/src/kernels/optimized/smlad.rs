@@ -74,8 +74,7 @@ impl Form<2> for Smlad {
     }
 
     /// Two row pairs at a time, so that an input is widened once for four products.
-    #[inline(always)]
-    fn rows(dense: &Dense<'_>, input: &[i8], mut store: impl FnMut(usize, i32)) {
+    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
         let Dense { inputs, outputs, weights, .. } = *dense;
         let (fours, rest) = input[..inputs].as_chunks::<4>();
         let mut last = [0; 4];
@@ -87,15 +86,12 @@ impl Form<2> for Smlad {
         }
         let pairs = outputs.div_ceil(2);
         for pair in (0..pairs).step_by(2) {
-            // An odd last pair is multiplied twice and stored twice.
+            // An odd last pair fills up the last two.
             let chosen = [pair, (pair + 1).min(pairs - 1)];
             let sums = two_pairs(chosen.map(|pair| row(weights, inputs, pair)), fours, last);
-            for (pair, [interleaved, b]) in chosen.into_iter().zip(sums) {
-                let a = interleaved.wrapping_sub(b << 8).wrapping_sub(offset << 7);
-                for (channel, sum) in (2 * pair..outputs).zip([a, b]) {
-                    store(channel, sum);
-                }
-            }
+            let [[a, b], [c, d]] = sums
+                .map(|[interleaved, second]| [interleaved.wrapping_sub(second << 8).wrapping_sub(offset << 7), second]);
+            store(2 * pair, &[a, b, c, d][..(outputs - 2 * pair).min(4)]);
         }
     }
 }
