@@ -100,7 +100,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             return Ok(());
         }
         let [input, output] = split(self.arena, [&from, &to]).ok_or(overlap)?;
-        let input = &words::as_i8(input)[..from.bytes()];
+        let input = words::as_i8(input).get(..from.bytes()).unwrap_or_default();
         match (op.parameters, to.element) {
             (Parameters::Conv2d(conv), _) => {
                 (op.variant.conv2d)(&conv, input, words::as_i8_mut(output), scratch);

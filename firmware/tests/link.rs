@@ -2,11 +2,12 @@
 
 mod common;
 
-use common::{bytes, model};
+use common::{bytes, embeddings, model, text_model};
 use firmware::link::{DATA_BYTES, Device, ErrorCode, FRAME_BYTES, Hello, PROTOCOL, Reply, Request};
 use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
 use firmware::model::{Error, Model};
 use firmware::plan::Interpreter;
+use firmware::text::Reader;
 use proptest::prelude::*;
 
 /// Runs `with` on a device that holds the container.
@@ -153,11 +154,87 @@ fn a_refused_model_is_told_and_not_run() {
                 Request::Write { offset: 0, data: &[] },
                 Request::Run { first: 0, count: 1 },
                 Request::Read { tensor: 0, offset: 0, length: 1 },
+                Request::Reset,
+                Request::Text { data: b"good" },
+                Request::Answer,
             ] {
                 expect(device, request, Reply::Error(ErrorCode::NoModel));
             }
         });
     }
+}
+
+/// A model that reads text, with a window.
+fn text_container() -> Vec<u8> {
+    let [table, ..] = embeddings();
+    text_model(PACKING_DSP, table, true).finish()
+}
+
+#[test]
+fn a_text_is_read_in_pieces_and_answered() {
+    let container = text_container();
+    let text = "The film was not good. It's zebra, caf\u{e9} \u{1f600}".as_bytes();
+    let mut memory = [vec![0; 100], vec![0; 100]];
+    let [arena, scratch] = &mut memory;
+    let mut twin = Interpreter::new(Model::parse(&container).unwrap(), arena, scratch).unwrap();
+    let mut reader = Reader::new(twin.model()).unwrap();
+    let mut logits_of = |text: &[u8]| {
+        reader.restart(&mut twin).unwrap();
+        reader.push(&mut twin, text).unwrap();
+        reader.answer(&mut twin).unwrap();
+        twin.tensor_bytes(6).unwrap().to_vec()
+    };
+    let [empty, whole] = [&b""[..], text].map(&mut logits_of);
+    assert_ne!(empty, whole);
+    on_device(&container, |device| {
+        let logits = Request::Read { tensor: 6, offset: 0, length: 8 };
+        expect(device, Request::Answer, Reply::Text { words: 0, unknown: 0, ticks: 100 });
+        expect(device, logits, Reply::Data(&empty));
+        for cut in [7, 1, text.len()] {
+            expect(device, Request::Reset, Reply::Done { ticks: 0 });
+            for data in text.chunks(cut) {
+                expect(device, Request::Text { data }, Reply::Done { ticks: 100 });
+            }
+            for _ in 0..2 {
+                expect(device, Request::Answer, Reply::Text { words: 9, unknown: 2, ticks: 100 });
+                expect(device, logits, Reply::Data(&whole));
+            }
+        }
+        expect(device, Request::Text { data: &[b'x'; DATA_BYTES] }, Reply::Done { ticks: 100 });
+        expect(device, Request::Answer, Reply::Text { words: 10, unknown: 3, ticks: 100 });
+    });
+}
+
+#[test]
+fn tokens_are_written_and_states_last_until_a_reset() {
+    let container = text_container();
+    let mut memory = [vec![0; 100], vec![0; 100]];
+    let [arena, scratch] = &mut memory;
+    let mut twin = Interpreter::new(Model::parse(&container).unwrap(), arena, scratch).unwrap();
+    on_device(&container, |device| {
+        for tokens in [[1, 2, 3], [1, 9, -1]] {
+            twin.reset().unwrap();
+            expect(device, Request::Reset, Reply::Done { ticks: 0 });
+            for token in tokens {
+                twin.set_token(token);
+                twin.run().unwrap();
+                expect(device, Request::Write { offset: 0, data: &token.to_le_bytes() }, Reply::Done { ticks: 0 });
+                expect(device, Request::Run { first: 0, count: 4 }, Reply::Done { ticks: 100 });
+                let logits = twin.tensor_bytes(6).unwrap();
+                expect(device, Request::Read { tensor: 6, offset: 0, length: 8 }, Reply::Data(logits));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_model_without_a_vocabulary_reads_no_text() {
+    on_device(&model(PACKING_PORTABLE).finish(), |device| {
+        for request in [Request::Text { data: b"good" }, Request::Answer] {
+            expect(device, request, Reply::Error(ErrorCode::NoText));
+        }
+        expect(device, Request::Reset, Reply::Done { ticks: 0 });
+    });
 }
 
 /// One reply to each broken frame, and the next request is answered as ever.
@@ -229,7 +306,22 @@ enum Ask {
     Write(u16, Vec<u8>),
     Run(u16, u16),
     Read(u16, u16, u16),
+    Reset,
+    Text(Vec<u8>),
+    Answer,
 }
+
+/// What the device holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    name: &'static str,
+    tensor_bytes: &'static [usize],
+    reads_text: bool,
+}
+
+/// The two models, both with four ops and their input first.
+const LAYERS: Held = Held { name: "tiny", tensor_bytes: &[84, 45, 20, 6, 12], reads_text: false };
+const TEXT: Held = Held { name: "tiny text", tensor_bytes: &[2, 6, 5, 10, 3, 6, 8, 10], reads_text: true };
 
 impl Ask {
     fn request(&self) -> Request<'_> {
@@ -238,20 +330,23 @@ impl Ask {
             Ask::Write(offset, data) => Request::Write { offset: *offset, data },
             Ask::Run(first, count) => Request::Run { first: *first, count: *count },
             Ask::Read(tensor, offset, length) => Request::Read { tensor: *tensor, offset: *offset, length: *length },
+            Ask::Reset => Request::Reset,
+            Ask::Text(data) => Request::Text { data },
+            Ask::Answer => Request::Answer,
         }
     }
 
-    /// Whether the tiny model has the place that is asked for.
-    fn is_in_range(&self) -> bool {
-        const TENSOR_BYTES: [usize; 5] = [84, 45, 20, 6, 12];
+    /// Whether the model has the place that is asked for.
+    fn is_in_range(&self, held: Held) -> bool {
         let ends_by = |offset: &u16, length: usize, limit: usize| usize::from(*offset) + length <= limit;
         match self {
-            Ask::Hello => true,
-            Ask::Write(offset, data) => ends_by(offset, data.len(), TENSOR_BYTES[0]),
+            Ask::Hello | Ask::Reset | Ask::Text(_) | Ask::Answer => true,
+            Ask::Write(offset, data) => ends_by(offset, data.len(), held.tensor_bytes[0]),
             Ask::Run(first, count) => u32::from(*first) + u32::from(*count) <= 4,
-            Ask::Read(tensor, offset, length) => {
-                TENSOR_BYTES.get(usize::from(*tensor)).is_some_and(|bytes| ends_by(offset, (*length).into(), *bytes))
-            }
+            Ask::Read(tensor, offset, length) => held
+                .tensor_bytes
+                .get(usize::from(*tensor))
+                .is_some_and(|bytes| ends_by(offset, (*length).into(), *bytes)),
         }
     }
 }
@@ -274,11 +369,15 @@ impl Message {
         frame
     }
 
-    fn check(&self, reply: Reply<'_>) {
+    fn check(&self, held: Held, reply: Reply<'_>) {
         let matches = match (self, reply) {
-            (Message::Whole(ask), Reply::Error(ErrorCode::OutOfRange)) => !ask.is_in_range(),
-            (Message::Whole(ask), reply) if ask.is_in_range() => match (ask, reply) {
-                (Ask::Hello, Reply::Hello(hello)) => hello.model == "tiny",
+            (Message::Whole(ask), Reply::Error(ErrorCode::OutOfRange)) => !ask.is_in_range(held),
+            (Message::Whole(Ask::Text(_) | Ask::Answer), Reply::Error(ErrorCode::NoText)) => !held.reads_text,
+            (Message::Whole(ask), reply) if ask.is_in_range(held) => match (ask, reply) {
+                (Ask::Hello, Reply::Hello(hello)) => hello.model == held.name,
+                (Ask::Reset, Reply::Done { ticks: 0 }) => true,
+                (Ask::Text(_), Reply::Done { ticks }) => held.reads_text && ticks > 0,
+                (Ask::Answer, Reply::Text { words, unknown, .. }) => held.reads_text && unknown <= words,
                 (Ask::Write(..), Reply::Done { ticks: 0 }) => true,
                 (Ask::Run(..), Reply::Done { ticks }) => ticks > 0,
                 (Ask::Read(_, _, length), Reply::Data(data)) => data.len() == usize::from(*length),
@@ -302,11 +401,13 @@ fn long_ask_strategy() -> impl Strategy<Value = Ask> {
         (number(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(offset, data)| Ask::Write(offset, data)),
         (number(), number()).prop_map(|(first, count)| Ask::Run(first, count)),
         (number(), number(), number()).prop_map(|(tensor, offset, length)| Ask::Read(tensor, offset, length)),
+        prop::collection::vec(any::<u8>(), 0..DATA_BYTES).prop_map(Ask::Text),
+        prop::collection::vec(prop::sample::select(&b"fiLM was. not "[..]), 0..80).prop_map(Ask::Text),
     ]
 }
 
 fn ask_strategy() -> impl Strategy<Value = Ask> {
-    prop_oneof![1 => Just(Ask::Hello), 4 => long_ask_strategy()]
+    prop_oneof![1 => Just(Ask::Hello), 1 => Just(Ask::Reset), 1 => Just(Ask::Answer), 6 => long_ask_strategy()]
 }
 
 fn message_strategy() -> impl Strategy<Value = Message> {
@@ -315,7 +416,7 @@ fn message_strategy() -> impl Strategy<Value = Message> {
         4 => ask_strategy().prop_map(Message::Whole),
         1 => (long_ask_strategy(), any::<u8>()).prop_map(|(ask, part)| Message::Truncated(ask, part)),
         1 => (ask_strategy(), rest()).prop_map(|(ask, rest)| Message::Extended(ask, rest)),
-        1 => (4u8..128, rest()).prop_map(|(kind, rest)| Message::Unknown(kind, rest)),
+        1 => (7u8..128, rest()).prop_map(|(kind, rest)| Message::Unknown(kind, rest)),
         1 => (FRAME_BYTES..2000).prop_map(Message::Oversized),
     ]
 }
@@ -324,14 +425,15 @@ proptest! {
     /// Whatever the messages and their order, each has the one reply that is defined for it.
     #[test]
     fn each_message_has_its_reply(messages in prop::collection::vec(message_strategy(), 1..30)) {
-        let container = model(PACKING_PORTABLE).finish();
-        on_device(&container, |device| {
-            for message in &messages {
-                let replies = send(device, &message.wire());
-                assert_eq!(replies.len(), 1, "{message:?}");
-                message.check(decode(&replies[0]));
-            }
-        });
+        for (container, held) in [(model(PACKING_PORTABLE).finish(), LAYERS), (text_container(), TEXT)] {
+            on_device(&container, |device| {
+                for message in &messages {
+                    let replies = send(device, &message.wire());
+                    assert_eq!(replies.len(), 1, "{message:?}");
+                    message.check(held, decode(&replies[0]));
+                }
+            });
+        }
     }
 }
 

@@ -47,12 +47,15 @@ fn answer_to_tokens(container: &[u8], tokens: &[i16]) -> Vec<i32> {
     })
 }
 
-/// The tokens of a text, found in the list of words.
+/// The tokens of a text, found in the list of words. One in 65,536 other words is taken for one of them.
 fn tokens(text: &[u8]) -> Vec<i16> {
-    let slots = VocabularySpec::build(&WORDS).unwrap().slots;
+    let built = VocabularySpec::build(&WORDS).unwrap();
     let lower = text.to_ascii_lowercase();
-    let position = |word: &[u8]| WORDS.iter().position(|known| known.as_bytes() == word);
-    words(&lower).map(|word| position(word).map_or(0, |index| slots[index] as i16 + 1)).collect()
+    let token = |word: &[u8]| match WORDS.iter().position(|known| known.as_bytes() == word) {
+        Some(index) => built.slots[index] as i16 + 1,
+        None => built.vocabulary.view().token(word),
+    };
+    words(&lower).map(token).collect()
 }
 
 /// Distinct words: numbers in base 26, in letters.

@@ -10,6 +10,7 @@ const PANICKING: [&str; 4] = ["9panicking", "16slice_index_fail", "13unwrap_fail
 /// Parts of the names of functions that may hold a check which ends in a panic, each with the reason.
 const MAY_PANIC: &[(&str, &str)] = &[
     ("8firmware7kernels", "trusts what Model::parse has checked, and keeps the bounds checks"),
+    ("firmware..kernels", "the same, in methods of traits"),
     ("11check_holds", "slices the ops up to the index of one of them"),
     ("8postcard3ser", "writes integers into arrays of fixed size"),
     ("postcard..ser", "the same"),
