@@ -22,12 +22,11 @@ mod table;
 mod tree;
 
 pub use load::load;
-pub use ranking::ranking;
+pub use ranking::{ranking, words};
 
 use super::download::fetch;
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
-pub use ranking::words;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
