@@ -1,20 +1,19 @@
 //! The places where a model can run, behind one verb: samples in, outputs out.
 
 use crate::artifacts::{Artifacts, read};
-use crate::dataset::{Images, Samples};
+use crate::dataset::Samples;
 use crate::device::{self, Board, Session};
 use crate::export::pack_for;
 use crate::inference::{self, Rows};
 use crate::quantize::Affine;
 use crate::recipe::Text;
 use crate::runtime::Inference;
-use crate::twin::{self, Twin, integers};
+use crate::twin::{self, Reading, Twin, integers};
 use anyhow::{Result, anyhow, ensure};
 use indicatif::ProgressBar;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Mutex;
 
 /// What `--on` names.
 #[derive(Clone, Copy, Debug)]
@@ -75,65 +74,86 @@ pub fn outputs(
         On::Qdq => onnx(&artifacts.int8_onnx()),
         On::Int8 => {
             let container = read(&artifacts.container())?;
-            let integers = twin::evaluate(&container, samples.images()?)?;
+            let rows = match samples {
+                Samples::Images(images) => real(&container, &twin::evaluate(&container, images)?)?,
+                Samples::Texts(texts) => probabilities(&container, &twin::read(&container, &texts.texts)?)?,
+            };
             progress.inc(samples.len() as u64);
-            real(&container, &integers)
+            Ok(rows)
         }
         On::Board(board) => {
             let container = read(&artifacts.container())?;
-            let images = samples.images()?;
-            let integers = board_outputs(board, &container, images, progress)?;
-            compare(board, &twin::evaluate(&container, images)?, &integers)?;
-            real(&container, &integers)
+            match samples {
+                Samples::Images(images) => {
+                    let infer = |session: &mut Session, index: usize| {
+                        let element = Twin::new(&container)?.model().output().element;
+                        Ok(integers(&session.infer(&images.int8(index))?.output, element))
+                    };
+                    let answers = on_board(board, &container, samples.len(), infer, progress)?;
+                    compare(board, &twin::evaluate(&container, images)?, &answers)?;
+                    real(&container, &answers)
+                }
+                Samples::Texts(texts) => {
+                    let read = |session: &mut Session, index: usize| session.read_text(texts.texts[index].as_bytes());
+                    let answers = on_board(board, &container, samples.len(), read, progress)?;
+                    compare(board, &twin::read(&container, &texts.texts)?, &answers)?;
+                    probabilities(&container, &answers)
+                }
+            }
         }
     }
 }
 
-/// Every image on the board; an emulated one is started once a core of this machine.
-fn board_outputs(
+/// `answer` for each of `0..count` on the board; an emulated one is started once a core of this machine.
+fn on_board<A: Send>(
     board: &'static Board,
     container: &[u8],
-    images: &Images,
+    count: usize,
+    answer: impl Fn(&mut Session, usize) -> Result<A> + Sync,
     progress: &ProgressBar,
-) -> Result<Vec<Vec<i32>>> {
+) -> Result<Vec<A>> {
     let packed = pack_for(container, board.core.packing())?;
-    let element = Twin::new(container)?.model().output().element;
-    let workers = if board.is_emulated() { rayon::current_num_threads().min(images.len().div_ceil(64)) } else { 1 };
-    let share = images.len().div_ceil(workers.max(1)).max(1);
-    let rows = Mutex::new(vec![Vec::new(); images.len()]);
+    let workers = if board.is_emulated() { rayon::current_num_threads().min(count.div_ceil(64)) } else { 1 };
+    let share = count.div_ceil(workers.max(1)).max(1);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..images.len())
+        let threads: Vec<_> = (0..count)
             .step_by(share)
             .map(|start| {
-                let (packed, rows) = (&packed, &rows);
-                scope.spawn(move || -> Result<()> {
+                let (packed, answer) = (&packed, &answer);
+                scope.spawn(move || -> Result<Vec<A>> {
                     let mut session = Session::open(board, packed)?;
-                    for index in start..images.len().min(start + share) {
-                        let row = integers(&session.infer(&images.int8(index))?.output, element);
-                        rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[index] = row;
-                        progress.inc(1);
-                    }
-                    Ok(())
+                    let range = start..count.min(start + share);
+                    range.map(|index| answer(&mut session, index).inspect(|_| progress.inc(1))).collect()
                 })
             })
             .collect();
-        // A worker that panics is a bug of ours; its message is already on stderr.
-        threads.into_iter().try_for_each(|thread| thread.join().expect("a worker panicked"))
-    })?;
-    Ok(rows.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()))
+        let mut answers = Vec::with_capacity(count);
+        for thread in threads {
+            // A worker that panics is a bug of ours; its message is already on stderr.
+            answers.extend(thread.join().expect("a worker panicked")?);
+        }
+        Ok(answers)
+    })
 }
 
-fn compare(board: &Board, twin: &[Vec<i32>], device: &[Vec<i32>]) -> Result<()> {
-    for (image, (expected, seen)) in twin.iter().zip(device).enumerate() {
+fn compare<A: PartialEq + fmt::Debug>(board: &Board, twin: &[A], device: &[A]) -> Result<()> {
+    for (sample, (expected, seen)) in twin.iter().zip(device).enumerate() {
         ensure!(
             expected == seen,
-            "{} differs from the twin at image {image}: {seen:?} instead of {expected:?}; \
+            "{} differs from the twin at sample {sample}: {seen:?} instead of {expected:?}; \
              `host verify --on {}` names the first layer",
             board.name,
             board.name
         );
     }
     Ok(())
+}
+
+/// The probability of the second class, of a model that reads text and answers with one logit.
+pub fn probabilities(container: &[u8], readings: &[Reading]) -> Result<Rows> {
+    let integers: Vec<_> = readings.iter().map(|reading| reading.output.clone()).collect();
+    let logits = real(container, &integers)?;
+    Ok(logits.into_iter().map(|row| row.into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()).collect())
 }
 
 /// Integer outputs as the real numbers that they stand for.

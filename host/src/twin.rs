@@ -1,10 +1,11 @@
 //! The twin: the firmware's kernels on this machine, which compute what a board computes, bit for bit.
 
 use crate::dataset::Images;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use firmware::model::format::ALIGNMENT;
 use firmware::model::{Element, Model};
 use firmware::plan::Interpreter;
+use firmware::text::{Reader, is_separator};
 use rayon::prelude::*;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -81,6 +82,38 @@ impl Twin {
         Ok(tensors)
     }
 
+    /// Reads a text from its start.
+    pub fn read(&mut self, text: &[u8]) -> Result<Reading> {
+        let model = *self.parsed.borrow_dependent();
+        let mut reader = Reader::new(&model).with_context(|| format!("model {} reads no text", model.name()))?;
+        let mut interpreter = Interpreter::new(model, &mut self.arena, &mut self.scratch).map_err(refused)?;
+        reader.push(&mut interpreter, text).map_err(refused)?;
+        reader.answer(&mut interpreter).map_err(refused)?;
+        Ok(Reading { words: reader.words(), unknown: reader.unknown(), output: self.answer() })
+    }
+
+    /// Reads a text from its start and shows the answer after each of its [`pieces`].
+    pub fn read_pieces(&mut self, text: &[u8], mut see: impl FnMut(&[u8], Reading) -> Result<()>) -> Result<()> {
+        let model = *self.parsed.borrow_dependent();
+        let output = model.output();
+        let mut reader = Reader::new(&model).with_context(|| format!("model {} reads no text", model.name()))?;
+        let mut interpreter = Interpreter::new(model, &mut self.arena, &mut self.scratch).map_err(refused)?;
+        for piece in pieces(text) {
+            reader.push(&mut interpreter, piece).map_err(refused)?;
+            reader.answer(&mut interpreter).map_err(refused)?;
+            let bytes = interpreter.tensor_bytes(model.output_index()).map_err(refused)?;
+            let output = integers(bytes, output.element);
+            see(piece, Reading { words: reader.words(), unknown: reader.unknown(), output })?;
+        }
+        Ok(())
+    }
+
+    /// Every tensor's bytes as they are now, in the container's order.
+    pub fn tensors(&self) -> Vec<Vec<u8>> {
+        // The parser has checked that every tensor lies inside the arena.
+        self.model().tensors().map(|tensor| self.arena.as_bytes()[tensor.offset..tensor.end()].to_vec()).collect()
+    }
+
     /// Runs the model and shows each op's output, by the tensor's index, as soon as it is written.
     fn run_watching(&mut self, input: &[i8], mut watch: impl FnMut(u16, &[u8]) -> Result<()>) -> Result<()> {
         let model = *self.parsed.borrow_dependent();
@@ -109,6 +142,33 @@ impl Twin {
         let bytes = &self.arena.as_bytes()[output.offset..output.end()];
         integers(bytes, output.element)
     }
+}
+
+/// What a model says of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Words of the text.
+    pub words: u32,
+    /// Those among them that the model does not know.
+    pub unknown: u32,
+    /// The output tensor's values.
+    pub output: Vec<i32>,
+}
+
+/// A text cut behind the separators that follow each word.
+pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.chunk_by(|before, behind| !is_separator(*before) || is_separator(*behind))
+}
+
+/// The answers to all of `texts`, computed on every core of this machine.
+pub fn read(container: &[u8], texts: &[String]) -> Result<Vec<Reading>> {
+    // One failure, before the work is spread.
+    Twin::new(container)?;
+    let answer = |twin: &mut Result<Twin>, text: &String| {
+        let twin = twin.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        twin.read(text.as_bytes())
+    };
+    texts.into_par_iter().map_init(|| Twin::new(container), answer).collect()
 }
 
 /// The values in a tensor's bytes, as they lie in the arena and come over the link.

@@ -4,6 +4,7 @@ use super::Vocabulary;
 use super::tokens::WordHash;
 use crate::model::{Error, Model, Text};
 use crate::plan::Interpreter;
+use core::ops::Range;
 
 /// Reads a text piece by piece: each word that ends takes the model one step on.
 ///
@@ -12,8 +13,8 @@ use crate::plan::Interpreter;
 /// ```
 ///
 /// Where the text is cut into pieces does not matter. A model with a window of `W` tokens answers for the last `W` words
-/// as if there had been no others: up to there each word is one step, and from there on the words wait in the window
-/// until the answer is asked for.
+/// as if there had been no others: the words wait in the window until the answer is asked for, so that those that leave it
+/// unread cost nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'m> {
     text: Text<'m>,
@@ -22,13 +23,15 @@ pub struct Reader<'m> {
     unknown: u32,
     /// Place of the next token in the window.
     place: usize,
+    /// Words that the model has read, of a model with a window.
+    read: u32,
 }
 
 impl<'m> Reader<'m> {
     /// At the start of a text; `None` for a model that does not read any.
     pub fn new(model: &Model<'m>) -> Option<Self> {
         let text = model.text()?;
-        Some(Self { text, word: WordHash::new(text.vocabulary.seed), words: 0, unknown: 0, place: 0 })
+        Some(Self { text, word: WordHash::new(text.vocabulary.seed), words: 0, unknown: 0, place: 0, read: 0 })
     }
 
     /// The model's words.
@@ -52,7 +55,8 @@ impl<'m> Reader<'m> {
     /// # Errors
     /// None for that interpreter.
     pub fn restart(&mut self, interpreter: &mut Interpreter<'_, '_>) -> Result<(), Error> {
-        *self = Self { word: WordHash::new(self.text.vocabulary.seed), words: 0, unknown: 0, place: 0, ..*self };
+        let word = WordHash::new(self.text.vocabulary.seed);
+        *self = Self { text: self.text, word, words: 0, unknown: 0, place: 0, read: 0 };
         interpreter.reset()
     }
 
@@ -78,15 +82,17 @@ impl<'m> Reader<'m> {
         if let Some(hash) = self.word.finish() {
             self.take(interpreter, hash)?;
         }
-        if let Some(window) = self.text.window {
+        if let Some(window) = self.text.window.filter(|_| self.read != self.words) {
             let length = interpreter.tensor_i16(window)?.len();
             if self.words as usize > length {
+                // The oldest token stands where the next one will.
                 interpreter.reset()?;
-                for place in (self.place..length).chain(0..self.place) {
-                    let token = interpreter.tensor_i16(window)?.get(place).copied();
-                    self.step(interpreter, token.unwrap_or_default())?;
-                }
+                self.steps(interpreter, window, self.place..length)?;
+                self.steps(interpreter, window, 0..self.place)?;
+            } else {
+                self.steps(interpreter, window, self.read as usize..self.words as usize)?;
             }
+            self.read = self.words;
         }
         (self.text.head..interpreter.model().op_count()).try_for_each(|op| interpreter.run_op(op))
     }
@@ -101,13 +107,19 @@ impl<'m> Reader<'m> {
             if let Some(place) = places.get_mut(self.place) {
                 *place = token;
             }
-            let length = places.len();
-            self.place = if self.place + 1 < length { self.place + 1 } else { 0 };
-            if self.words as usize > length {
-                return Ok(());
-            }
+            self.place = if self.place + 1 < places.len() { self.place + 1 } else { 0 };
+            return Ok(());
         }
         self.step(interpreter, token)
+    }
+
+    /// A step for each token in `places` of the window.
+    fn steps(&self, interpreter: &mut Interpreter<'_, '_>, window: u16, places: Range<usize>) -> Result<(), Error> {
+        for place in places {
+            let token = interpreter.tensor_i16(window)?.get(place).copied();
+            self.step(interpreter, token.unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// Runs the ops up to the last LSTM.

@@ -6,7 +6,7 @@ use crate::dataset::{self, Samples};
 use crate::device::Core;
 use crate::export::{self, Options, pack_for, write};
 use crate::quantize::Method;
-use crate::recipe::{self, Target};
+use crate::recipe::{self, Storage, Target, Text};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::fs;
@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Training images to calibrate on
     #[arg(long, value_name = "N", default_value_t = CALIBRATION)]
     pub calibration: usize,
+    /// How a model of text stores its words, in place of what the recipe says: int8, four-bit, or codes-N for N bytes a word
+    #[arg(long)]
+    pub storage: Option<Storage>,
     /// Also write <model>.<core>.thm, packed for this core; may be repeated
     #[arg(long, value_enum)]
     pub core: Vec<Core>,
@@ -47,14 +50,28 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let onnx = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
     let dataset = dataset::load(found.recipe.data.source, arguments.data.as_deref())?;
     let samples = without_validation(&dataset.train, found.recipe.data.validation)?;
+    let text = found.recipe.text.as_ref().map(|text| Text {
+        storage: arguments.storage.unwrap_or(text.storage),
+        ..text.clone()
+    });
+    let storage = text.as_ref().map_or(String::new(), |text| format!(" --storage {}", text.storage));
+    // One probability has no label of its own.
+    let classifies = found.recipe.data.target == Target::Class && text.is_none();
     let options = Options {
         name: name.clone(),
-        labels: if found.recipe.data.target == Target::Class { dataset.classes } else { Vec::new() },
+        labels: if classifies { dataset.classes.clone() } else { Vec::new() },
         ranges: arguments.ranges,
         calibration: arguments.calibration,
-        command: format!("host export {name} --ranges {} --calibration {}", arguments.ranges, arguments.calibration),
+        command: format!(
+            "host export {name} --ranges {} --calibration {}{storage}",
+            arguments.ranges, arguments.calibration
+        ),
     };
-    let exported = export::export(&onnx, samples.images()?, &options).with_context(|| source.display().to_string())?;
+    let exported = match (&samples, &text) {
+        (Samples::Texts(texts), Some(text)) => export::text::export(&onnx, texts, &dataset.words, text, &options),
+        (samples, _) => export::export(&onnx, samples.images()?, &options),
+    };
+    let exported = exported.with_context(|| source.display().to_string())?;
     let packed = arguments.core.iter().map(|core| {
         let container = pack_for(&exported.container, core.packing())?;
         // Its name on the command line; no core is hidden there.

@@ -6,9 +6,10 @@ use super::flash::{self, Image};
 use super::image::Firmware;
 use super::link::{Link, NoReply, RawReply};
 use crate::setup;
+use crate::twin::{Reading, integers};
 use anyhow::{Context, Result, anyhow, bail};
 use firmware::link::{DATA_BYTES, PROTOCOL, Reply, Request};
-use firmware::model::Model;
+use firmware::model::{Element, Model};
 use probe_rs::config::Registry;
 use probe_rs::probe::{DebugProbeSelector, Probe, list::Lister};
 use probe_rs::rtt::{Rtt, ScanRegion};
@@ -17,6 +18,8 @@ use std::time::Duration;
 use zerocopy::IntoBytes;
 
 const HALT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of a text that a board gets at once: some ten words, which a slow core reads in less than a second.
+const TEXT_BYTES: usize = 64;
 /// What cortex-m-rt fills the stack with before `main`.
 const STACK_PAINT: u32 = 0xCCCC_CCCC;
 
@@ -40,6 +43,7 @@ pub struct Session {
 struct TensorPlace {
     index: u16,
     bytes: usize,
+    element: Element,
 }
 
 /// What one inference gave.
@@ -107,7 +111,7 @@ impl Session {
         let elf = with_firmware.then_some(firmware.elf.as_slice());
         flash::program(&mut probe, board, Image { firmware: elf, model: Some(container) })?;
         let link = start(&mut probe, &firmware).with_context(|| format!("{} does not start", board.name))?;
-        let (input_bytes, output, op_count) = (0, TensorPlace { index: 0, bytes: 0 }, 0);
+        let (input_bytes, output, op_count) = (0, TensorPlace { index: 0, bytes: 0, element: Element::I8 }, 0);
         let mut session = Self { board, place, firmware, probe, link, emulator, input_bytes, output, op_count };
         session.learn(container);
         Ok(session)
@@ -121,7 +125,8 @@ impl Session {
         bytes[..container.len()].copy_from_slice(container);
         let Ok(model) = Model::parse(bytes) else { return };
         self.input_bytes = model.input().bytes();
-        self.output = TensorPlace { index: model.output_index(), bytes: model.output().bytes() };
+        let output = model.output();
+        self.output = TensorPlace { index: model.output_index(), bytes: output.bytes(), element: output.element };
         self.op_count = model.op_count();
     }
 
@@ -188,6 +193,45 @@ impl Session {
             ticks = if index == run { done } else { ticks };
         }
         Ok(Answer { output: self.collect(&replies[run + 1..], self.output.bytes)?, ticks })
+    }
+
+    /// Sends a text from its start, lets the board read it word by word, and gives its answer.
+    pub fn read_text(&mut self, text: &[u8]) -> Result<Reading> {
+        self.restart_text()?;
+        self.push_text(text)?;
+        self.answer_text().map(|(reading, _)| reading)
+    }
+
+    /// Lets the board forget the text so far.
+    pub fn restart_text(&mut self) -> Result<()> {
+        let replies = self.exchange(&[Request::Reset])?;
+        self.done(&replies[0], &Request::Reset).map(drop)
+    }
+
+    /// Lets the board read on; gives the ticks of its clock that the words took.
+    pub fn push_text(&mut self, text: &[u8]) -> Result<u64> {
+        let mut ticks = 0;
+        // The board answers a request when it has read it: not too many at once, or its answer would come too late.
+        for part in text.chunks(TEXT_BYTES) {
+            let request = Request::Text { data: part };
+            let replies = self.exchange(&[request])?;
+            ticks += u64::from(self.done(&replies[0], &request)?);
+        }
+        Ok(ticks)
+    }
+
+    /// The board's answer to the text so far, and the ticks that it took beside those of the words before.
+    pub fn answer_text(&mut self) -> Result<(Reading, u32)> {
+        let reads = reads(self.output.index, self.output.bytes);
+        let requests: Vec<_> = [Request::Answer].into_iter().chain(reads).collect();
+        let replies = self.exchange(&requests)?;
+        let (words, unknown, ticks) = match replies[0].parse()? {
+            Reply::Text { words, unknown, ticks } => (words, unknown, ticks),
+            Reply::Error(error) => bail!("{} answers {:?}: {error}", self.board.name, Request::Answer),
+            _ => return Err(self.unexpected("Text")),
+        };
+        let output = integers(&self.collect(&replies[1..], self.output.bytes)?, self.output.element);
+        Ok((Reading { words, unknown, output }, ticks))
     }
 
     /// Writes the whole input tensor.

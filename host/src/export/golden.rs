@@ -1,7 +1,7 @@
 //! Golden vectors: what the twin computes for a few inputs, layer by layer, so that a board, a browser or a later
 //! version of the kernels can be held against it without any data set.
 
-use crate::twin::Twin;
+use crate::twin::{Reading, Twin};
 use anyhow::Result;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -14,8 +14,41 @@ pub struct Golden {
     pub model: String,
     /// CRC-32 of the container that the vectors belong to.
     pub model_crc32: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vectors: Vec<Vector>,
+    /// Of a model that reads text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<TextVector>,
 }
+
+/// A text and what follows from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextVector {
+    pub text: String,
+    pub words: u32,
+    /// Words that the model does not know.
+    pub unknown: u32,
+    /// CRC-32 of every tensor's bytes at the end, in the container's order.
+    pub tensors_crc32: Vec<u32>,
+    /// The logit.
+    pub output: Vec<i32>,
+}
+
+/// Texts of every kind: none, known words, unknown ones, long ones, no ASCII.
+const TEXTS: [&str; 8] = [
+    "",
+    "A great film.",
+    "the worst movie i have ever seen",
+    "not bad at all, but not good either",
+    "I can't recommend this <br />to ANYONE!",
+    "zxqv 0x7f qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq",
+    "caf\u{e9} na\u{ef}ve \u{1f600} \u{4e2d}\u{6587} ... --- ...",
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen \
+     twenty one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen \
+     nineteen twenty one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen \
+     eighteen nineteen twenty one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen \
+     seventeen eighteen nineteen twenty and so on and on and on",
+];
 
 /// One input and what follows from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,7 +78,25 @@ impl Golden {
             Ok(Vector { name: name.into(), input: hex, tensors_crc32, output: twin.answer() })
         });
         let vectors = vectors.collect::<Result<_>>()?;
-        Ok(Self { model: twin.model().name().into(), model_crc32: twin.model().crc32(), vectors })
+        Ok(Self {
+            model: twin.model().name().into(),
+            model_crc32: twin.model().crc32(),
+            vectors,
+            texts: Vec::new(),
+        })
+    }
+
+    /// Lets the twin of `container` read a few texts.
+    pub fn of_text(container: &[u8]) -> Result<Self> {
+        let mut twin = Twin::new(container)?;
+        let texts = TEXTS.map(|text| {
+            let Reading { words, unknown, output } = twin.read(text.as_bytes())?;
+            let tensors_crc32 = twin.tensors().iter().map(|bytes| crc32(bytes)).collect();
+            Ok(TextVector { text: text.into(), words, unknown, tensors_crc32, output })
+        });
+        let texts = texts.into_iter().collect::<Result<_>>()?;
+        let (model, model_crc32) = (twin.model().name().into(), twin.model().crc32());
+        Ok(Self { model, model_crc32, vectors: Vec::new(), texts })
     }
 
     /// The file's text.

@@ -12,6 +12,7 @@
 //! | [`plan`] | where activations lie in the arena |
 //! | [`container`], [`pack`] | what a board reads; weights laid out for its core |
 //! | [`qdq`] | the int8 model for ONNX Runtime |
+//! | [`text`] | all of this for models that read text |
 //! | [`golden`] | inputs and what follows from them, for tests elsewhere |
 //! | [`budget`] | what it all costs |
 //! | [`write`] | the artifacts on disk: all of them, or none |
@@ -29,6 +30,7 @@ pub mod qdq;
 mod testing;
 #[cfg(test)]
 mod tests;
+pub mod text;
 pub mod write;
 
 pub use pack::pack_for;

@@ -11,15 +11,22 @@
 //! | [`calibrate`] | which range each activation takes over a set of images |
 //! | [`affine`] | scale and zero point of an activation; multiplier and left shift of a layer |
 //! | [`weights`] | int8 weights, int32 biases, accumulator bounds |
+//! | [`lstm`] | a recurrence in float and in int8 |
+//! | [`codebook`] | a table of vectors as bytes that stand for parts of them |
+//! | [`four_bit`] | a table of vectors as four bits a value and a multiplier a row |
 
 pub mod affine;
 pub mod calibrate;
 pub mod codebook;
 pub mod float;
+pub mod four_bit;
+pub mod lstm;
 pub mod network;
 pub mod weights;
 
 pub use affine::Affine;
 pub use calibrate::{Calibration, Method};
+pub use codebook::{Codebook, product_quantize};
+pub use four_bit::four_bit_rows;
 pub use network::{Float, Function, Kind, Network, Op, Pool, Shape, Tensor, Window};
 pub use weights::{Int8, Quantized, quantize};

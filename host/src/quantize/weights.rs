@@ -87,7 +87,7 @@ fn hidden(op: &Op<Float>, parameters: &Float, input: Affine, output: Affine) -> 
 
 /// The last layer and the scale of its int32 answers, which keep all the resolution that the proven bound leaves:
 /// accumulators are shifted left as far as they can be, and the largest multiplier lies just below 2³¹.
-fn logits(parameters: &Float, input: Affine) -> Result<(Int8, f32)> {
+pub(super) fn logits(parameters: &Float, input: Affine) -> Result<(Int8, f32)> {
     let mut layer = accumulating(parameters, input).context("the last layer")?;
     layer.left_shift = layer.headroom();
     let largest = layer.real_scales(input).fold(0.0, f64::max);
@@ -102,12 +102,12 @@ fn logits(parameters: &Float, input: Affine) -> Result<(Int8, f32)> {
     Ok((layer, scale))
 }
 
-fn multipliers(scales: &[f64], left_shift: u8) -> Result<Vec<i32>> {
+pub(super) fn multipliers(scales: &[f64], left_shift: u8) -> Result<Vec<i32>> {
     scales.iter().map(|&scale| multiplier(scale, left_shift)).collect()
 }
 
 /// Everything up to the accumulator; left shift and multipliers are still to come.
-fn accumulating(Float { weights, bias }: &Float, input: Affine) -> Result<Int8> {
+pub(super) fn accumulating(Float { weights, bias }: &Float, input: Affine) -> Result<Int8> {
     let outputs = bias.len();
     let rows = || weights.chunks_exact(weights.len() / outputs);
     let weight_scales = weight_scales(rows(), bias, input.scale);
@@ -177,7 +177,7 @@ impl Int8 {
     }
 
     /// Bits by which every accumulator can be shifted left within int32.
-    fn headroom(&self) -> u8 {
+    pub(super) fn headroom(&self) -> u8 {
         let bits_used = 64 - self.longest_accumulator().leading_zeros();
         (31 - bits_used) as u8
     }

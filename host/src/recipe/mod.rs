@@ -158,6 +158,30 @@ pub enum Storage {
     Codes(usize),
 }
 
+impl std::str::FromStr for Storage {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let codes = name.strip_prefix("codes-").and_then(|bytes| bytes.parse().ok()).filter(|bytes| *bytes > 0);
+        match (name, codes) {
+            ("int8", _) => Ok(Self::Int8),
+            ("four-bit", _) => Ok(Self::FourBit),
+            (_, Some(bytes)) => Ok(Self::Codes(bytes)),
+            _ => Err("expected int8, four-bit or codes-N, N bytes a word".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Int8 => f.write_str("int8"),
+            Self::FourBit => f.write_str("four-bit"),
+            Self::Codes(bytes) => write!(f, "codes-{bytes}"),
+        }
+    }
+}
+
 /// A stage of training behind the first: everything stays as it was but for what it names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

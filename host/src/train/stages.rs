@@ -4,7 +4,7 @@ use super::initial;
 use crate::dataset::word_vectors::word_vectors;
 use crate::dataset::{Samples, token};
 use crate::graph::{Layer, Network};
-use crate::quantize::codebook::product_quantize;
+use crate::quantize::product_quantize;
 use crate::recipe::{Recipe, Storage, Text, Vectors};
 use anyhow::{Context, Result};
 use std::collections::HashMap;

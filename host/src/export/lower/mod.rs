@@ -10,7 +10,7 @@
 mod activation;
 mod conv;
 mod dense;
-mod onnx;
+pub(super) mod onnx;
 mod reshape;
 #[cfg(test)]
 mod tests;
@@ -22,9 +22,9 @@ use std::collections::HashMap;
 use tract_onnx::pb::{ModelProto, ValueInfoProto};
 
 /// Why a node cannot be lowered, and what to do about it.
-struct Refusal {
-    reason: String,
-    remedy: String,
+pub(super) struct Refusal {
+    pub reason: String,
+    pub remedy: String,
 }
 
 /// What a rule answers with where it cannot lower a node.

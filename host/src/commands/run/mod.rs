@@ -1,5 +1,8 @@
 //! `host run`.
 
+mod text;
+
+use crate::artifacts::read;
 use crate::commands::{print_json, progress_bar};
 use crate::dataset::{Images, Samples};
 use crate::engine::{self, On};
@@ -7,11 +10,12 @@ use crate::inference::Rows;
 use crate::picture;
 use crate::recipe::{self, Target};
 use crate::scores::{Score, first_max, softmax};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Read the digit in a picture (PNG, JPEG, PGM or PPM, any size), or rebuild the picture, on this machine or on a board
+/// Read the digit in a picture (PNG, JPEG, PGM or PPM, any size), rebuild the picture, or judge a text: on this machine or on a board
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Model under models/, or a folder with a recipe
@@ -19,9 +23,9 @@ pub struct Arguments {
     /// float, int8 (the firmware's arithmetic on this machine), qdq, or a board
     #[arg(long, default_value = "int8")]
     on: On,
-    /// Pictures
-    #[arg(required = true)]
-    inputs: Vec<PathBuf>,
+    /// Pictures; texts, for a model that reads text, which without any reads standard input line by line and answers after
+    /// each word
+    inputs: Vec<OsString>,
     /// Where an autoencoder's PNG goes: a row a picture, on the left as the net saw it, on the right as it was rebuilt
     #[arg(long, value_name = "PNG", default_value = "reconstruction.png")]
     out: PathBuf,
@@ -60,9 +64,16 @@ struct Reconstruction {
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
     let source = found.recipe.data.source;
-    let Some([height, width, _]) = source.image() else { bail!("texts are not read here yet") };
+    let Some([height, width, _]) = source.image() else {
+        let container = read(&found.artifacts().container())?;
+        let mut model = text::Model::new(found.recipe.name, arguments.on, container, source.classes())?;
+        let texts: Vec<_> = arguments.inputs.iter().map(|text| text.to_string_lossy().into_owned()).collect();
+        return if texts.is_empty() { model.lines() } else { model.texts(&texts, arguments.json) };
+    };
+    ensure!(!arguments.inputs.is_empty(), "no picture is given: `host run {} PICTURE…`", arguments.model);
+    let paths: Vec<PathBuf> = arguments.inputs.iter().map(PathBuf::from).collect();
     let mut images = Images { height, width, channels: 1, pixels: Vec::new(), labels: Vec::new() };
-    for path in &arguments.inputs {
+    for path in &paths {
         images.pixels.extend(picture::load_digit(path, height, width)?);
         images.labels.push(0);
     }
@@ -73,7 +84,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let (model, on) = (found.recipe.name, arguments.on.to_string());
     match found.recipe.data.target {
         Target::Class => {
-            let answers = classes(&arguments.inputs, rows, &source.classes())?;
+            let answers = classes(&paths, rows, &source.classes())?;
             if arguments.json {
                 return print_json(&Report { model, on, answers });
             }
@@ -83,7 +94,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
             }
         }
         Target::Input => {
-            let answers = reconstructions(&arguments.inputs, rows, &samples);
+            let answers = reconstructions(&paths, rows, &samples);
             let pairs: Vec<_> = answers
                 .iter()
                 .zip(images.pixels.chunks(images.size()))

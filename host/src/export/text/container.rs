@@ -1,0 +1,99 @@
+//! The container of a model that reads text.
+
+use super::{Sentiment, Table};
+use crate::export::Options;
+use crate::quantize::Int8;
+use crate::quantize::lstm::{Logit, Lstm};
+use crate::recipe::Text;
+use anyhow::{Result, anyhow, ensure};
+use firmware::model::format::PACKING_PORTABLE;
+use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
+use firmware::model::{Element, Shape, Tensor};
+use firmware::text::VocabularySpec;
+
+/// Places of the tensors in a container, which are also the order in which a token goes through them.
+const TOKEN: u16 = 0;
+const VECTOR: u16 = 1;
+const CELL: u16 = 2;
+const HIDDEN: u16 = 3;
+const LOGIT: u16 = 4;
+const WINDOW: u16 = 5;
+
+/// The container of `model`, packed for every core.
+pub fn container(
+    model: &Sentiment,
+    table: &Table,
+    lstm: &Lstm,
+    head: &Logit,
+    ranking: &[String],
+    text: &Text,
+    options: &Options,
+) -> Result<Vec<u8>> {
+    ensure!(
+        ranking.len() + 1 >= model.vocabulary,
+        "the data have {} words, which do not make a vocabulary of {}",
+        ranking.len(),
+        model.vocabulary
+    );
+    let words = &ranking[..model.vocabulary - 1];
+    let built = VocabularySpec::build(words).map_err(|error| anyhow!("the vocabulary: {error}"))?;
+    // The word of rank r is row r for training, and row slot + 1 on the device.
+    let mut order = vec![0; model.vocabulary];
+    for (slot, rank) in built.slots.iter().zip(1..) {
+        order[usize::from(*slot) + 1] = rank;
+    }
+    let lstm_op = Parameters::Lstm {
+        cell: CELL,
+        weights: lstm.gates.weights.clone(),
+        bias: lstm.gates.folded_bias.clone(),
+        multipliers: lstm.gates.multipliers.clone(),
+        left_shift: lstm.gates.left_shift,
+        cell_shift: lstm.cell_shift,
+    };
+    let op = |input, output, parameters| OpSpec { input, output, packing: PACKING_PORTABLE, parameters };
+    let builder = ModelBuilder {
+        name: options.name.clone(),
+        labels: options.labels.clone(),
+        tensors: tensors(model, table, lstm, head, text.window),
+        ops: vec![
+            op(TOKEN, VECTOR, Parameters::Embedding { rows: model.vocabulary, table: table.reordered(&order) }),
+            op(VECTOR, HIDDEN, lstm_op),
+            op(HIDDEN, LOGIT, dense(&head.layer)),
+        ],
+        input: TOKEN,
+        output: LOGIT,
+        text: Some(TextSpec { vocabulary: built.vocabulary, window: text.window.map(|_| WINDOW) }),
+    };
+    Ok(builder.finish())
+}
+
+/// One behind the other: the states have to last, and what is left is too small to share.
+fn tensors(model: &Sentiment, table: &Table, lstm: &Lstm, head: &Logit, window: Option<usize>) -> Vec<Tensor> {
+    let mut offset = 0;
+    let mut tensor = |element: Element, values: usize, scale: f32| {
+        let shape = Shape { height: 1, width: 1, channels: values };
+        let tensor = Tensor { offset, shape, element, zero_point: 0, scale };
+        offset = tensor.end().next_multiple_of(4);
+        tensor
+    };
+    let mut tensors = vec![
+        tensor(Element::I16, 1, 1.0),
+        tensor(Element::I8, model.dimensions, table.scale),
+        tensor(Element::I16, model.units, lstm.cell_scale()),
+        tensor(Element::I8, model.units, crate::quantize::lstm::HIDDEN_SCALE),
+        tensor(Element::I32, 1, head.scale),
+    ];
+    tensors.extend(window.map(|window| tensor(Element::I16, window, 1.0)));
+    tensors
+}
+
+fn dense(layer: &Int8) -> Parameters {
+    let output_stage = OutputStageSpec {
+        bias: layer.folded_bias.clone(),
+        multipliers: layer.multipliers.clone(),
+        left_shift: layer.left_shift,
+        output_min: i8::MIN,
+        output_max: i8::MAX,
+    };
+    Parameters::Dense { weights: layer.weights.clone(), output_stage }
+}
