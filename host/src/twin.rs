@@ -92,8 +92,12 @@ impl Twin {
         Ok(Reading { words: reader.words(), unknown: reader.unknown(), output: self.answer() })
     }
 
-    /// Reads a text from its start and shows the answer after each of its [`pieces`].
-    pub fn read_pieces(&mut self, text: &[u8], mut see: impl FnMut(&[u8], Reading) -> Result<()>) -> Result<()> {
+    /// Reads a text from its start and shows, after each of its [`pieces`], the answer and the interpreter that gave it.
+    pub fn read_pieces(
+        &mut self,
+        text: &[u8],
+        mut see: impl FnMut(&[u8], Reading, &Interpreter<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
         let model = *self.parsed.borrow_dependent();
         let output = model.output();
         let mut reader = Reader::new(&model).with_context(|| format!("model {} reads no text", model.name()))?;
@@ -103,7 +107,8 @@ impl Twin {
             reader.answer(&mut interpreter).map_err(refused)?;
             let bytes = interpreter.tensor_bytes(model.output_index()).map_err(refused)?;
             let output = integers(bytes, output.element);
-            see(piece, Reading { words: reader.words(), unknown: reader.unknown(), output })?;
+            let reading = Reading { words: reader.words(), unknown: reader.unknown(), output };
+            see(piece, reading, &interpreter)?;
         }
         Ok(())
     }

@@ -2,11 +2,12 @@
 
 use crate::artifacts::{Artifacts, read};
 use crate::commands::print_json;
-use crate::dataset::{self, Images};
+use crate::dataset::{self, Images, Samples};
 use crate::device::{Board, Session, board};
 use crate::export::{self, pack_for};
 use crate::recipe;
 use crate::twin::Twin;
+use crate::verify::text::{self, Cut};
 use crate::verify::{self, Difference, Layer, OnnxRuntime, Tract};
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -51,7 +52,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
     let board = arguments.on.as_deref().map(board).transpose()?;
     let samples = dataset::load(found.recipe.data.source, arguments.data.as_deref())?.test.first(arguments.samples);
-    let report = compare(&found.artifacts(), board, samples.images()?)?;
+    let report = match (&samples, &found.recipe.text) {
+        (Samples::Texts(texts), Some(text)) => compare_texts(&found.artifacts(), board, &Cut::new(texts, text))?,
+        (samples, _) => compare(&found.artifacts(), board, samples.images()?)?,
+    };
     if arguments.json {
         return print_json(&report);
     }
@@ -88,6 +92,28 @@ fn compare(artifacts: &Artifacts, board: Option<&'static Board>, images: &Images
     })
 }
 
+fn compare_texts(artifacts: &Artifacts, board: Option<&'static Board>, cut: &Cut) -> Result<Report> {
+    let float = read(&artifacts.float_onnx())?;
+    let container = read(&artifacts.container())?;
+    let mut twin = Twin::new(&container)?;
+    ensure!(!cut.is_empty(), "there is no text to compare on");
+    let reference = cut.onnx_runtime(&float)?;
+    let against = |other: &[f32]| text::difference(&reference, other);
+    let qdq = against(&cut.onnx_runtime(&read(&artifacts.int8_onnx())?)?);
+    if let Some(board) = board {
+        let mut session = Session::open(board, &pack_for(&container, board.core.packing())?)?;
+        cut.board(&mut session, &mut twin)?;
+    }
+    Ok(Report {
+        model: artifacts.name.clone(),
+        samples: cut.len(),
+        tract: against(&cut.tract(&float)?),
+        twin: cut.twin(&mut twin, &export::text::read(&float)?)?,
+        qdq: vec![Layer { name: "logit".into(), difference: qdq }],
+        board: board.map(|board| board.name.into()),
+    })
+}
+
 /// Runs op after op on the board and stops at the first byte that is not the twin's.
 fn equal_on_board(board: &'static Board, container: &[u8], images: &Images) -> Result<()> {
     let mut session = Session::open(board, &pack_for(container, board.core.packing())?)?;
@@ -117,11 +143,11 @@ fn equal_on_board(board: &'static Board, container: &[u8], images: &Images) -> R
 fn print(report: &Report) {
     println!("{} on {} test samples, against the float model in ONNX Runtime\n", report.model, report.samples);
     println!("{:<24} {:>10} {:>10} {:>9} {:>12}", "layer", "twin dB", "max |Δ|", "cosine", "ORT int8 dB");
-    for (twin, qdq) in report.twin.iter().zip(&report.qdq) {
-        println!(
-            "{:<24} {:>10.1} {:>10.4} {:>9.5} {:>12.1}",
-            twin.name, twin.difference.sqnr_db, twin.difference.max_abs, twin.difference.cosine, qdq.difference.sqnr_db
-        );
+    for Layer { name, difference: Difference { sqnr_db, max_abs, cosine, .. } } in &report.twin {
+        // ONNX Runtime does not show what an LSTM does within.
+        let qdq = report.qdq.iter().find(|layer| layer.name == *name);
+        let qdq = qdq.map_or("-".into(), |layer| format!("{:.1}", layer.difference.sqnr_db));
+        println!("{name:<24} {sqnr_db:>10.1} {max_abs:>10.4} {cosine:>9.5} {qdq:>12}");
     }
     println!("\nfloat in tract: max |Δ| of the answer {:.1e}", report.tract.max_abs);
     if let Some(board) = &report.board {

@@ -110,7 +110,8 @@ fn vectors(stage: &Stage, text: &Text, tokens: &[Vec<u16>]) -> Vec<f32> {
     let samples: Vec<&[u16]> = tokens.iter().map(Vec::as_slice).collect();
     let mut vectors = word_vectors(&samples, text.vocabulary, dimensions.unwrap_or(1), stage.recipe.training.seed);
     let square = vectors.iter().map(|value| f64::from(value * value)).sum::<f64>() / vectors.len() as f64;
-    let factor = if square > 0.0 { SPREAD / square.sqrt() as f32 } else { 0.0 };
+    let spread: f32 = std::env::var("SPREAD").ok().and_then(|s| s.parse().ok()).unwrap_or(SPREAD);
+    let factor = if square > 0.0 { spread / square.sqrt() as f32 } else { 0.0 };
     vectors.iter_mut().for_each(|value| *value *= factor);
     vectors
 }

@@ -5,6 +5,7 @@
 
 mod difference;
 mod onnxruntime;
+pub mod text;
 mod tract;
 
 pub use difference::Difference;

@@ -86,7 +86,7 @@ impl Model {
                 Ok(())
             };
             match &mut self.place {
-                Place::Twin(twin) => twin.read_pieces(&line, &mut see)?,
+                Place::Twin(twin) => twin.read_pieces(&line, |piece, reading, _| see(piece, reading))?,
                 Place::Board(session) => {
                     session.restart_text()?;
                     for piece in pieces(&line) {

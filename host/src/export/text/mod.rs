@@ -14,7 +14,7 @@ mod qdq;
 mod read;
 mod table;
 
-pub use read::{Sentiment, is_text};
+pub use read::{Sentiment, is_text, read};
 pub use table::Table;
 
 use super::golden::Golden;
@@ -32,7 +32,7 @@ const CALIBRATION: usize = 200;
 /// Quantizes the serialized ONNX model `onnx`, which reads texts as `text` says, by the words of `ranking`, the most frequent
 /// first; calibrated on some of `texts`, which must be training texts.
 pub fn export(onnx: &[u8], texts: &Texts, ranking: &[String], text: &Text, options: &Options) -> Result<Exported> {
-    let model = read::read(onnx)?;
+    let model = read(onnx)?;
     ensure!(
         model.vocabulary == text.vocabulary,
         "the model knows {} tokens, the recipe says {}; train it again",
