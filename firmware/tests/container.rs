@@ -69,7 +69,7 @@ fn a_text_model_reads_back_as_it_was_written() {
         assert_eq!(vocabulary.fingerprints, written.fingerprints);
         assert_eq!(model.tensors().collect::<Vec<_>>(), builder.tensors);
         let op = model.op(1).unwrap();
-        assert_eq!((op.cell, op.output, op.scratch_bytes, op.macs()), (Some(3), 2, 12, 4 * 5 * 11));
+        assert_eq!((op.cell, op.output, op.scratch_bytes, op.macs()), (Some(3), 2, 28, 4 * 5 * 11));
         assert_eq!(op.states().collect::<Vec<_>>(), [3, 2]);
         assert_eq!(model.op(0).unwrap().states().count(), 0);
     }

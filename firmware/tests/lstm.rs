@@ -3,7 +3,7 @@
 mod common;
 
 use common::bytes;
-use firmware::kernels::variants::VARIANTS;
+use firmware::kernels::variants::{LstmKernel, VARIANTS};
 use firmware::kernels::{Dense, Lstm, OutputStage, packing, reference};
 use proptest::prelude::*;
 
@@ -18,8 +18,6 @@ struct Case {
     left_shift: u8,
     cell_shift: u8,
 }
-
-type Kernel = for<'a> fn(&Lstm<'a>, &[i8], &mut [i16], &mut [i8], &mut [u32]);
 
 impl Case {
     fn lstm<'a>(&'a self, weights: &'a [i8]) -> Lstm<'a> {
@@ -36,8 +34,10 @@ impl Case {
     }
 
     /// One step by a kernel, with rubbish in its scratch.
-    fn step(&self, kernel: Kernel, packed: &[i8], input: &[i8], states: &mut (Vec<i16>, Vec<i8>)) {
-        let mut scratch = vec![0xa5a5_a5a5; Lstm::scratch_bytes(self.inputs, self.units) / 4];
+    fn step(&self, kernel: LstmKernel, packed: &[i8], input: &[i8], states: &mut (Vec<i16>, Vec<i8>)) {
+        let scratch_bytes = VARIANTS.iter().map(|variant| (variant.lstm_scratch_bytes)(self.inputs, self.units)).max();
+        let scratch_words = scratch_bytes.unwrap() / 4;
+        let mut scratch = vec![0xa5a5_a5a5; scratch_words];
         kernel(&self.lstm(packed), input, &mut states.0, &mut states.1, &mut scratch);
     }
 
@@ -126,7 +126,7 @@ proptest! {
     ) {
         let start = (cell, hidden);
         let mut expected = start.clone();
-        let mut forms: Vec<(&str, Kernel, Vec<i8>, _)> =
+        let mut forms: Vec<(&str, LstmKernel, Vec<i8>, _)> =
             vec![("reference", reference::lstm, case.weights.clone(), start.clone())];
         for variant in VARIANTS {
             let shape = [4 * case.units, case.inputs + case.units];

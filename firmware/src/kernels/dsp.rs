@@ -3,7 +3,7 @@
 //! Everything that differs between cores ends here: the kernels above are safe and run anywhere. Most of it stands for
 //! instructions of the DSP extension (Cortex-M4, M7, M33); a halfword is a signed 16-bit half of a 32-bit word.
 //!
-//! Three loops stand here whole, since the compiler keeps one register for itself and spills others, which doubles
+//! Four loops stand here whole, since the compiler keeps one register for itself and spills others, which doubles
 //! their instructions. Those for the DSP extension are unrolled and entered in the middle, so that no loop is left over
 //! for the last words; every instruction in them takes four bytes, which gives the place of entry.
 #![allow(unsafe_code)]
@@ -234,6 +234,73 @@ pub fn multiply_4x1(rows: [&[[[i8; 4]; 2]]; 2], fours: &[[i8; 4]]) -> [[i32; 2];
     }
 }
 
+/// As [`multiply_4x1`], of inputs that are widened already: taps `0, 2` and `1, 3` of each four as halfwords.
+#[inline(always)]
+pub fn multiply_4x1_widened(rows: [&[[[i8; 4]; 2]]; 2], fours: &[[u32; 2]]) -> [[i32; 2]; 2] {
+    let length = fours.len().min(rows[0].len()).min(rows[1].len());
+    #[cfg(dsp)]
+    {
+        if length == 0 {
+            return [[0; 2]; 2];
+        }
+        let mut sums = [[0; 2]; 2];
+        let [[a0, a1], [b0, b1]] = &mut sums;
+        let inputs = fours[..length].as_ptr_range();
+        // SAFETY: reads `2 · length` words of inputs and of each row pair, which the slices have: the loop is entered
+        // `-length mod 8` fours after its start, takes a whole number of turns from there and ends when the inputs do.
+        // Writes registers alone.
+        unsafe {
+            asm!(
+                "add pc, r11",
+                "nop",
+                "2:",
+                ".rept 8",
+                "ldrd r9, r10, [r2], #8",
+                "ldrd r11, r12, [r0], #8",
+                "smlad r3, r11, r9, r3",
+                "sxtb16 r11, r11, ror #8",
+                "smlad r4, r11, r9, r4",
+                "smlad r3, r12, r10, r3",
+                "sxtb16 r12, r12, ror #8",
+                "smlad r4, r12, r10, r4",
+                "ldrd r11, r12, [r1], #8",
+                "smlad r5, r11, r9, r5",
+                "sxtb16 r11, r11, ror #8",
+                "smlad r8, r11, r9, r8",
+                "smlad r5, r12, r10, r5",
+                "sxtb16 r12, r12, ror #8",
+                "smlad r8, r12, r10, r8",
+                ".endr",
+                "cmp r2, lr",
+                "bne 2b",
+                inout("r0") rows[0].as_ptr() => _,
+                inout("r1") rows[1].as_ptr() => _,
+                inout("r2") inputs.start => _,
+                inout("r3") 0 => *a0, inout("r4") 0 => *a1, inout("r5") 0 => *b0, inout("r8") 0 => *b1,
+                inout("r11") length.wrapping_neg() % 8 * 60 => _,
+                out("r9") _, out("r10") _, out("r12") _,
+                in("lr") inputs.end,
+                options(readonly, nostack),
+            );
+        }
+        sums
+    }
+    #[cfg(not(dsp))]
+    {
+        let mut sums = [[0; 2]; 2];
+        for (index, four) in fours[..length].iter().enumerate() {
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                for (word, taps) in row[index].iter().zip(four) {
+                    let word = u32::from_le_bytes(word.map(|byte| byte as u8));
+                    sums[0] = smlad(word, *taps, sums[0]);
+                    sums[1] = smlad(sxtb16_ror8(word), *taps, sums[1]);
+                }
+            }
+        }
+        sums
+    }
+}
+
 /// `Σ common·row` of each row, over the length of `common`.
 ///
 /// # Panics
@@ -321,42 +388,4 @@ pub fn products_1x4(common: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn halves(word: u32) -> [i64; 2] {
-        [word & 0xffff, word >> 16].map(|half| i64::from(half) - if half >= 0x8000 { 0x1_0000 } else { 0 })
-    }
-
-    proptest! {
-        #[test]
-        fn smlad_is_its_definition(a: u32, b: u32, accumulator: i32) {
-            let [[a_low, a_high], [b_low, b_high]] = [halves(a), halves(b)];
-            let exact = i64::from(accumulator) + a_low * b_low + a_high * b_high;
-            prop_assert_eq!(i64::from(smlad(a, b, accumulator)), (exact + (1 << 31)).rem_euclid(1 << 32) - (1 << 31));
-        }
-
-        #[test]
-        fn sxtb16_is_its_definition(bytes: [i8; 4]) {
-            let word = u32::from_le_bytes(bytes.map(|byte| byte as u8));
-            let [b0, b1, b2, b3] = bytes.map(i64::from);
-            prop_assert_eq!(halves(sxtb16(word)), [b0, b2]);
-            prop_assert_eq!(halves(sxtb16_ror8(word)), [b1, b3]);
-        }
-
-        #[test]
-        fn smmulr_is_its_definition(a: i32, b: i32) {
-            let exact = (i128::from(a) * i128::from(b) * 2 + (1 << 32)).div_euclid(1 << 33);
-            prop_assert_eq!(i128::from(smmulr(a, b)), exact);
-        }
-    }
-
-    #[test]
-    fn extremes() {
-        assert_eq!(smlad(0x8000_8000, 0x8000_8000, 0), i32::MIN);
-        assert_eq!(smlad(0x7fff_7fff, 0x8000_8000, i32::MIN), i32::MIN.wrapping_sub(2 * 0x7fff * 0x8000));
-        assert_eq!(smmulr(i32::MIN, i32::MIN), 1 << 30);
-        assert_eq!(sxtb16(0x0080_007f), 0xff80_007f);
-    }
-}
+mod tests;

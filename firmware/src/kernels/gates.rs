@@ -9,8 +9,8 @@
 //! h ← clamp((o·tanh(c) + 2²²) >> 23, −128, 127)                          in 1/128
 //! ```
 
-/// Entries of the table: the sigmoid of 0 to 1023/128.
-const ENTRIES: usize = 1024;
+/// Entries of the table: the sigmoid of 0 to 8 in steps of 1/128.
+const ENTRIES: usize = 1025;
 
 /// `round(2¹⁵ · σ(k / 128))` for `k` from 0 on.
 static SIGMOID_Q15: [u16; ENTRIES] = sigmoid_table();
@@ -38,11 +38,12 @@ const fn sigmoid_table() -> [u16; ENTRIES] {
     table
 }
 
-/// `round(2¹⁵ · σ(k / 128))` with `k` limited to ±1023, where it has come within 11 of 0 and of 2¹⁵.
+/// `round(2¹⁵ · σ(k / 128))` with `k` limited to −1024..=1023, where it has come within 11 of 0 and of 2¹⁵.
 #[inline(always)]
 pub fn sigmoid_q15(k: i32) -> i32 {
+    let k = k.clamp(-1024, 1023);
     // σ(−x) = 1 − σ(x).
-    let half = i32::from(SIGMOID_Q15[k.unsigned_abs().min(ENTRIES as u32 - 1) as usize]);
+    let half = i32::from(SIGMOID_Q15[k.unsigned_abs() as usize]);
     if k < 0 { (1 << 15) - half } else { half }
 }
 

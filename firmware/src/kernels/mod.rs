@@ -144,19 +144,14 @@ impl Lstm<'_> {
         self.gates.inputs - self.units
     }
 
-    /// Bytes of scratch, a multiple of 4, that every form needs: the input and the old hidden state, one behind the
-    /// other. Saturates where they do not fit.
-    pub const fn scratch_bytes(inputs: usize, units: usize) -> usize {
-        inputs.saturating_add(units).div_ceil(4).saturating_mul(4)
-    }
-
     /// Puts input and old hidden state one behind the other, where the new one can be written without harm to gates
-    /// that are still to be computed.
-    fn join<'s>(&self, input: &[i8], hidden: &[i8], scratch: &'s mut [u32]) -> &'s [i8] {
-        let joined = &mut words::as_i8_mut(scratch)[..self.gates.inputs];
+    /// that are still to be computed. Gives them and what is left of the scratch.
+    fn join<'s>(&self, input: &[i8], hidden: &[i8], scratch: &'s mut [u32]) -> (&'s [i8], &'s mut [u32]) {
+        let (joined, rest) = scratch.split_at_mut(self.gates.inputs.div_ceil(4));
+        let joined = &mut words::as_i8_mut(joined)[..self.gates.inputs];
         let (x, h) = joined.split_at_mut(self.gates.inputs - self.units);
         x.copy_from_slice(&input[..x.len()]);
         h.copy_from_slice(&hidden[..h.len()]);
-        joined
+        (joined, rest)
     }
 }

@@ -126,7 +126,7 @@ pub fn embedding(embedding: &Embedding<'_>, token: i16, output: &mut [i8]) {
 
 /// Gate `g` of unit `j` is logit `4·j + g` of the dense layer over `[x‖h]`; [`gates::step`] makes states of them.
 pub fn lstm(lstm: &Lstm<'_>, input: &[i8], cell: &mut [i16], hidden: &mut [i8], scratch: &mut [u32]) {
-    let joined = lstm.join(input, hidden, scratch);
+    let (joined, _) = lstm.join(input, hidden, scratch);
     for (unit, (cell, hidden)) in cell.iter_mut().zip(hidden).enumerate().take(lstm.units) {
         let logits = [0, 1, 2, 3].map(|gate| {
             let row = 4 * unit + gate;

@@ -30,9 +30,14 @@ impl OutputStage<'_> {
     pub(super) fn logits(&self, first: usize, sums: &[i32], outputs: &mut [i32]) {
         let channels = self.bias[first..].iter().zip(&self.multipliers[first..]);
         for ((output, sum), (bias, multiplier)) in outputs.iter_mut().zip(sums).zip(channels) {
-            let accumulator = sum.wrapping_add(*bias).wrapping_shl(self.left_shift.into());
-            *output = dsp::smmulr(accumulator, *multiplier);
+            *output = self.logit(*sum, *bias, *multiplier);
         }
+    }
+
+    /// `i32` output for a channel's sum of products, bias and multiplier.
+    #[inline(always)]
+    pub(super) fn logit(&self, sum: i32, bias: i32, multiplier: i32) -> i32 {
+        dsp::smmulr(sum.wrapping_add(bias).wrapping_shl(self.left_shift.into()), multiplier)
     }
 
     /// `i8` outputs of the channels from `first` on, for their sums of products without bias.
@@ -41,8 +46,7 @@ impl OutputStage<'_> {
         let [zero_point, min, max] = [self.zero_point, self.output_min, self.output_max].map(i32::from);
         let channels = self.bias[first..].iter().zip(&self.multipliers[first..]);
         for ((output, sum), (bias, multiplier)) in outputs.iter_mut().zip(sums).zip(channels) {
-            let accumulator = sum.wrapping_add(*bias).wrapping_shl(self.left_shift.into());
-            let value = dsp::smmulr(accumulator, *multiplier) + zero_point;
+            let value = self.logit(*sum, *bias, *multiplier) + zero_point;
             *output = value.max(min).min(max) as i8;
         }
     }

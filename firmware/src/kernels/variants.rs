@@ -18,9 +18,14 @@ pub struct Variant {
     pub dense: for<'a> fn(&Dense<'a>, &[i8], &mut [i8], &mut [u32]),
     /// Dense layer with `i32` outputs; needs no scratch.
     pub dense_logits: for<'a> fn(&Dense<'a>, &[i8], &mut [i32], &mut [u32]),
-    /// LSTM: input, cell state, hidden state; needs `Lstm::scratch_bytes`.
-    pub lstm: for<'a> fn(&Lstm<'a>, &[i8], &mut [i16], &mut [i8], &mut [u32]),
+    /// LSTM: input, cell state, hidden state.
+    pub lstm: LstmKernel,
+    /// Bytes of scratch, a multiple of 4, that `lstm` needs for the lengths of input and states.
+    pub lstm_scratch_bytes: fn(usize, usize) -> usize,
 }
+
+/// One step of an LSTM.
+pub type LstmKernel = for<'a> fn(&Lstm<'a>, &[i8], &mut [i16], &mut [i8], &mut [u32]);
 
 /// The table's row for the form `F`.
 const fn row<F: Form<N>, const N: usize>(name: &'static str, packing: u8) -> Variant {
@@ -32,6 +37,7 @@ const fn row<F: Form<N>, const N: usize>(name: &'static str, packing: u8) -> Var
         dense: optimized::dense::<F, N>,
         dense_logits: optimized::dense_logits::<F, N>,
         lstm: optimized::lstm::<F, N>,
+        lstm_scratch_bytes: optimized::lstm_scratch_bytes::<F, N>,
     }
 }
 

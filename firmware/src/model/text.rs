@@ -61,11 +61,10 @@ impl<'m> Model<'m> {
         for index in 0..self.op_count() {
             let op = self.op(index)?;
             match op.parameters {
-                Parameters::Embedding(embedding) if index == 0 => {
-                    if embedding.rows != words as usize + 1 {
-                        return Err(Error::VocabularySize { words, rows: embedding.rows as u32 });
-                    }
+                Parameters::Embedding(embedding) if index == 0 && embedding.rows != words as usize + 1 => {
+                    return Err(Error::VocabularySize { words, rows: embedding.rows as u32 });
                 }
+                Parameters::Embedding(_) if index == 0 => (),
                 _ if index == 0 => return Err(Error::NotForText),
                 Parameters::Lstm(_) => head = Some(index + 1),
                 _ => (),

@@ -10,7 +10,7 @@ use super::format::{
     LookupRecord, LstmRecord, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
     OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, TextRecord, VERSION,
 };
-use crate::kernels::{Lstm, Shape, Window, variants};
+use crate::kernels::{Shape, Window, variants};
 use crate::text::VocabularySpec;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -169,7 +169,7 @@ impl ModelBuilder {
             Parameters::Conv2d { window, pool, .. } => (variant.conv2d_scratch_bytes)(input.shape, *window, *pool),
             Parameters::Lstm { .. } => {
                 let units = self.tensors.get(usize::from(op.output)).map_or(0, |hidden| hidden.shape.channels);
-                Lstm::scratch_bytes(input.shape.channels, units)
+                (variant.lstm_scratch_bytes)(input.shape.channels, units)
             }
             Parameters::Dense { .. }
             | Parameters::MaxPool2d { .. }

@@ -18,7 +18,7 @@ pub mod smlad;
 
 pub use conv2d::{conv2d, scratch_bytes};
 pub use dense::{dense, dense_logits};
-pub use lstm::lstm;
+pub use lstm::{lstm, lstm_scratch_bytes};
 pub use pool::max_pool2d;
 
 use super::Dense;
@@ -43,11 +43,14 @@ pub trait Form<const CHANNELS: usize> {
     /// `Σ w·x` of each row in a group's weights, for the four places of a block.
     fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
 
+    /// Words of scratch with which `rows` is quicker for so many inputs; it pays where there are many rows.
+    fn widened_words(inputs: usize) -> usize;
+
     /// Hands `Σ w·x` of the rows of a dense layer's weights to `store`, four by four in ascending order, with the number
-    /// of the first; the last time, what is left.
+    /// of the first; the last time, what is left. `widened` has `widened_words` or none.
     ///
     /// `store` is called by address, so that the loop exists once and not once for each op that is made of it.
-    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32]));
+    fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32]));
 }
 
 /// One patch on its way into scratch.

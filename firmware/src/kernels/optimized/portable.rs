@@ -50,8 +50,12 @@ impl Form<1> for Portable {
         [products_1x4(weights, [patch(0), patch(1), patch(2), patch(3)])]
     }
 
+    fn widened_words(_inputs: usize) -> usize {
+        0
+    }
+
     /// Four rows at a time.
-    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
+    fn rows(dense: &Dense<'_>, input: &[i8], _widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
         let Dense { inputs, outputs, weights, .. } = *dense;
         for first in (0..outputs).step_by(4) {
             // The last row fills up the last four.

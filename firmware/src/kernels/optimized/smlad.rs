@@ -6,7 +6,7 @@
 
 use super::{Form, PLACES, Patch};
 use crate::kernels::Dense;
-use crate::kernels::dsp::{multiply_2x4, multiply_4x1, smlad, sxtb16, sxtb16_ror8};
+use crate::kernels::dsp::{multiply_2x4, multiply_4x1, multiply_4x1_widened, smlad, sxtb16, sxtb16_ror8};
 use crate::kernels::packing::dsp_row_words;
 
 /// One in each halfword: SMLAD with it adds the halfwords up.
@@ -73,25 +73,42 @@ impl Form<2> for Smlad {
         [[exact(a, e), exact(b, f), exact(c, g), exact(d, h)], second]
     }
 
-    /// Two row pairs at a time, so that an input is widened once for four products.
-    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
+    fn widened_words(inputs: usize) -> usize {
+        inputs / 4 * 2
+    }
+
+    /// Two row pairs at a time, so that an input is widened once for four products, or once for all of them.
+    fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
         let Dense { inputs, outputs, weights, .. } = *dense;
         let (fours, rest) = input[..inputs].as_chunks::<4>();
         let mut last = [0; 4];
         last[..rest.len()].copy_from_slice(rest);
-        let mut offset = 0;
-        for four in fours.iter().chain([&last]) {
+        let last = widen(last);
+        let mut offset = smlad(last[0], ONES, smlad(last[1], ONES, 0));
+        let mut places = widened.as_chunks_mut::<2>().0.iter_mut();
+        for four in fours {
             let [even, odd] = widen(*four);
             offset = smlad(even, ONES, smlad(odd, ONES, offset));
+            if let Some(place) = places.next() {
+                *place = [even, odd];
+            }
         }
-        let pairs = outputs.div_ceil(2);
-        for pair in (0..pairs).step_by(2) {
+        let offset = offset << 7;
+        let words = dsp_row_words(inputs);
+        for (first, pairs) in (0..outputs).step_by(4).zip(weights.as_chunks().0.chunks(2 * words)) {
             // An odd last pair fills up the last two.
-            let chosen = [pair, (pair + 1).min(pairs - 1)];
-            let sums = two_pairs(chosen.map(|pair| row(weights, inputs, pair)), fours, last);
-            let [[a, b], [c, d]] = sums
-                .map(|[interleaved, second]| [interleaved.wrapping_sub(second << 8).wrapping_sub(offset << 7), second]);
-            store(2 * pair, &[a, b, c, d][..(outputs - 2 * pair).min(4)]);
+            let (one, two) = pairs.split_at_checked(words).unwrap_or_default();
+            let pairs = [one, if two.is_empty() { one } else { two }];
+            let mut sums = match widened.as_chunks().0 {
+                [] => multiply_4x1(pairs.map(|row| row.as_chunks().0), fours),
+                widened => multiply_4x1_widened(pairs.map(|row| row.as_chunks().0), widened),
+            };
+            if !rest.is_empty() {
+                add_last(&mut sums, pairs, 2 * fours.len(), last);
+            }
+            let [[a, b], [c, d]] =
+                sums.map(|[first, second]| [first.wrapping_sub(second << 8).wrapping_sub(offset), second]);
+            store(first, &[a, b, c, d][..(outputs - first).min(4)]);
         }
     }
 }
@@ -103,24 +120,14 @@ fn widen(four: [i8; 4]) -> [u32; 2] {
     [sxtb16(word), sxtb16_ror8(word)]
 }
 
-/// Row pair number `pair` of a packed matrix, in words.
-#[inline(always)]
-fn row(weights: &[i8], taps: usize, pair: usize) -> &[[i8; 4]] {
-    let words = dsp_row_words(taps);
-    &weights.as_chunks::<4>().0[pair * words..][..words]
-}
-
-/// `S₁` and `S₂` (see [`packing`](crate::kernels::packing)) of two row pairs over an input of `fours` and an
-/// incomplete `last` four.
-#[inline(always)]
-fn two_pairs(rows: [&[[i8; 4]]; 2], fours: &[[i8; 4]], last: [i8; 4]) -> [[i32; 2]; 2] {
-    let mut sums = multiply_4x1(rows.map(|row| row.as_chunks().0), fours);
-    for (sums, row) in sums.iter_mut().zip(rows) {
-        for (word, taps) in row[2 * fours.len()..].iter().zip(widen(last)) {
+/// Adds the products of an incomplete last four, whose words are those from number `done` on, to `S₁` and `S₂` (see
+/// [`packing`](crate::kernels::packing)) of two row pairs.
+fn add_last(sums: &mut [[i32; 2]; 2], pairs: [&[[i8; 4]]; 2], done: usize, last: [u32; 2]) {
+    for (sums, row) in sums.iter_mut().zip(pairs) {
+        for (word, taps) in row.iter().skip(done).zip(last) {
             let word = u32::from_le_bytes(word.map(|byte| byte as u8));
             sums[0] = smlad(word, taps, sums[0]);
             sums[1] = smlad(sxtb16_ror8(word), taps, sums[1]);
         }
     }
-    sums
 }

@@ -38,6 +38,6 @@ pub(super) fn decode<'m>(context: &Context<'m>, cell: Tensor) -> Result<Decoded<
     Ok(Decoded {
         parameters: Parameters::Lstm(Lstm { units, gates, cell_shift: record.cell_shift }),
         data: [record.weights, record.bias, record.multipliers],
-        scratch_bytes: Lstm::scratch_bytes(inputs, units),
+        scratch_bytes: (context.variant.lstm_scratch_bytes)(inputs, units),
     })
 }
