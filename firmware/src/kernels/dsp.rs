@@ -234,16 +234,18 @@ pub fn multiply_4x1(rows: [&[[[i8; 4]; 2]]; 2], fours: &[[i8; 4]]) -> [[i32; 2];
     }
 }
 
-/// As [`multiply_4x1`], of inputs that are widened already: taps `0, 2` and `1, 3` of each four as halfwords.
+/// As [`multiply_4x1`], of inputs that are widened already: taps `0, 2` and `1, 3` of each four as halfwords. The two row
+/// pairs lie one behind the other, each in half of the words; gives `offset + S₁` and `S₂` of each.
 #[inline(always)]
-pub fn multiply_4x1_widened(rows: [&[[[i8; 4]; 2]]; 2], fours: &[[u32; 2]]) -> [[i32; 2]; 2] {
-    let length = fours.len().min(rows[0].len()).min(rows[1].len());
+pub fn multiply_4x1_widened(offset: i32, pairs: &[[i8; 4]], fours: &[[u32; 2]]) -> [[i32; 2]; 2] {
+    let (one, two) = pairs.split_at(pairs.len() / 2);
+    let length = fours.len().min(one.len() / 2);
     #[cfg(dsp)]
     {
         if length == 0 {
-            return [[0; 2]; 2];
+            return [[offset, 0]; 2];
         }
-        let mut sums = [[0; 2]; 2];
+        let mut sums = [[offset, 0]; 2];
         let [[a0, a1], [b0, b1]] = &mut sums;
         let inputs = fours[..length].as_ptr_range();
         // SAFETY: reads `2 · length` words of inputs and of each row pair, which the slices have: the loop is entered
@@ -273,10 +275,10 @@ pub fn multiply_4x1_widened(rows: [&[[[i8; 4]; 2]]; 2], fours: &[[u32; 2]]) -> [
                 ".endr",
                 "cmp r2, lr",
                 "bne 2b",
-                inout("r0") rows[0].as_ptr() => _,
-                inout("r1") rows[1].as_ptr() => _,
+                inout("r0") one.as_ptr() => _,
+                inout("r1") two.as_ptr() => _,
                 inout("r2") inputs.start => _,
-                inout("r3") 0 => *a0, inout("r4") 0 => *a1, inout("r5") 0 => *b0, inout("r8") 0 => *b1,
+                inout("r3") offset => *a0, inout("r4") 0 => *a1, inout("r5") offset => *b0, inout("r8") 0 => *b1,
                 inout("r11") length.wrapping_neg() % 8 * 60 => _,
                 out("r9") _, out("r10") _, out("r12") _,
                 in("lr") inputs.end,
@@ -287,10 +289,10 @@ pub fn multiply_4x1_widened(rows: [&[[[i8; 4]; 2]]; 2], fours: &[[u32; 2]]) -> [
     }
     #[cfg(not(dsp))]
     {
-        let mut sums = [[0; 2]; 2];
+        let mut sums = [[offset, 0]; 2];
         for (index, four) in fours[..length].iter().enumerate() {
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                for (word, taps) in row[index].iter().zip(four) {
+            for (sums, row) in sums.iter_mut().zip([one, two]) {
+                for (word, taps) in row[2 * index..].iter().zip(four) {
                     let word = u32::from_le_bytes(word.map(|byte| byte as u8));
                     sums[0] = smlad(word, *taps, sums[0]);
                     sums[1] = smlad(sxtb16_ror8(word), *taps, sums[1]);

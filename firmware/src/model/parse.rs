@@ -65,6 +65,7 @@ impl<'m> Model<'m> {
             for span in op.data {
                 order.next(span)?;
             }
+            op.check_values(index)?;
             let needed_bytes = op.scratch_bytes;
             if needed_bytes > self.scratch_bytes {
                 return Err(Error::ScratchTooSmall {

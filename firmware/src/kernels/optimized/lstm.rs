@@ -22,12 +22,10 @@ pub fn lstm<F: Form<N>, const N: usize>(
     let stage = lstm.gates.stage;
     let rows = stage.bias.as_chunks::<4>().0.iter().zip(stage.multipliers.as_chunks::<4>().0);
     let mut units = rows.zip(cell.iter_mut().zip(hidden));
-    F::rows(&lstm.gates, joined, widened, &mut |_, sums| {
-        let (Some([i, o, f, g]), Some(((bias, multipliers), (cell, hidden)))) = (sums.first_chunk(), units.next())
-        else {
-            return;
-        };
-        let logit = |sum: &i32, gate: usize| stage.logit(*sum, bias[gate], multipliers[gate]);
-        *hidden = gates::step([logit(i, 0), logit(o, 1), logit(f, 2), logit(g, 3)], cell, lstm.cell_shift);
+    F::fours_of_rows(&lstm.gates, joined, widened, |[i, o, f, g]| {
+        if let Some(((bias, multipliers), (cell, hidden))) = units.next() {
+            let logit = |sum: i32, gate: usize| stage.logit(sum, bias[gate], multipliers[gate]);
+            *hidden = gates::step([logit(i, 0), logit(o, 1), logit(f, 2), logit(g, 3)], cell, lstm.cell_shift);
+        }
     });
 }

@@ -43,14 +43,17 @@ pub trait Form<const CHANNELS: usize> {
     /// `Σ w·x` of each row in a group's weights, for the four places of a block.
     fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
 
-    /// Words of scratch with which `rows` is quicker for so many inputs; it pays where there are many rows.
-    fn widened_words(inputs: usize) -> usize;
-
     /// Hands `Σ w·x` of the rows of a dense layer's weights to `store`, four by four in ascending order, with the number
-    /// of the first; the last time, what is left. `widened` has `widened_words` or none.
+    /// of the first; the last time, what is left.
     ///
     /// `store` is called by address, so that the loop exists once and not once for each op that is made of it.
-    fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32]));
+    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32]));
+
+    /// Words of scratch that `fours_of_rows` needs for so many inputs.
+    fn widened_words(inputs: usize) -> usize;
+
+    /// As `rows` where their number is a multiple of four, quicker where there are many.
+    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: impl FnMut([i32; 4]));
 }
 
 /// One patch on its way into scratch.

@@ -50,12 +50,8 @@ impl Form<1> for Portable {
         [products_1x4(weights, [patch(0), patch(1), patch(2), patch(3)])]
     }
 
-    fn widened_words(_inputs: usize) -> usize {
-        0
-    }
-
     /// Four rows at a time.
-    fn rows(dense: &Dense<'_>, input: &[i8], _widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
+    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
         let Dense { inputs, outputs, weights, .. } = *dense;
         for first in (0..outputs).step_by(4) {
             // The last row fills up the last four.
@@ -63,5 +59,18 @@ impl Form<1> for Portable {
             let sums = products_1x4(&input[..inputs], [row(0), row(1), row(2), row(3)]);
             store(first, &sums[..(outputs - first).min(4)]);
         }
+    }
+
+    fn widened_words(_inputs: usize) -> usize {
+        0
+    }
+
+    #[inline(always)]
+    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], _widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
+        Self::rows(dense, input, &mut |_, sums| {
+            if let Some(sums) = sums.first_chunk() {
+                store(*sums);
+            }
+        });
     }
 }

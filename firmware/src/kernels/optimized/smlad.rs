@@ -68,49 +68,75 @@ impl Form<2> for Smlad {
         let Some((offsets, words)) = block.split_first_chunk() else { return [[0; PLACES]; 2] };
         let offsets = offsets.map(|offset| offset as i32);
         let [[a, b, c, d], second] = multiply_2x4(offsets, weights.as_chunks().0, words.as_chunks().0);
-        let exact = |first: i32, second: i32| first.wrapping_sub(second << 8);
         let [e, f, g, h] = second;
         [[exact(a, e), exact(b, f), exact(c, g), exact(d, h)], second]
+    }
+
+    /// Two row pairs at a time, so that an input is widened once for four products.
+    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
+        let Dense { inputs, outputs, weights, .. } = *dense;
+        let (fours, rest) = input[..inputs].as_chunks::<4>();
+        let last = widen_last(rest);
+        let taps = fours.iter().map(|four| widen(*four)).chain([last]);
+        let offset = taps.fold(0, |sum, taps| smlad(taps[0], ONES, smlad(taps[1], ONES, sum))) << 7;
+        let words = dsp_row_words(inputs);
+        for (first, pairs) in (0..outputs).step_by(4).zip(weights.as_chunks().0.chunks(2 * words)) {
+            // An odd last pair fills up the last two.
+            let (one, two) = pairs.split_at_checked(words).unwrap_or_default();
+            let pairs = [one, if two.is_empty() { one } else { two }];
+            let mut sums = multiply_4x1(pairs.map(|row| row.as_chunks().0), fours);
+            if !rest.is_empty() {
+                add_last(&mut sums, pairs, 2 * fours.len(), last);
+            }
+            let [[a, b], [c, d]] = sums.map(|[first, second]| [exact(first.wrapping_sub(offset), second), second]);
+            store(first, &[a, b, c, d][..(outputs - first).min(4)]);
+        }
     }
 
     fn widened_words(inputs: usize) -> usize {
         inputs / 4 * 2
     }
 
-    /// Two row pairs at a time, so that an input is widened once for four products, or once for all of them.
-    fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
-        let Dense { inputs, outputs, weights, .. } = *dense;
+    /// The inputs are widened once for all rows.
+    #[inline(always)]
+    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
+        let Dense { inputs, weights, .. } = *dense;
         let (fours, rest) = input[..inputs].as_chunks::<4>();
-        let mut last = [0; 4];
-        last[..rest.len()].copy_from_slice(rest);
-        let last = widen(last);
+        let last = widen_last(rest);
+        let widened = &mut widened.as_chunks_mut().0[..fours.len()];
         let mut offset = smlad(last[0], ONES, smlad(last[1], ONES, 0));
-        let mut places = widened.as_chunks_mut::<2>().0.iter_mut();
-        for four in fours {
-            let [even, odd] = widen(*four);
-            offset = smlad(even, ONES, smlad(odd, ONES, offset));
-            if let Some(place) = places.next() {
-                *place = [even, odd];
-            }
+        for (place, four) in widened.iter_mut().zip(fours) {
+            *place = widen(*four);
+            offset = smlad(place[0], ONES, smlad(place[1], ONES, offset));
         }
-        let offset = offset << 7;
+        let offset = (offset << 7).wrapping_neg();
         let words = dsp_row_words(inputs);
-        for (first, pairs) in (0..outputs).step_by(4).zip(weights.as_chunks().0.chunks(2 * words)) {
-            // An odd last pair fills up the last two.
-            let (one, two) = pairs.split_at_checked(words).unwrap_or_default();
-            let pairs = [one, if two.is_empty() { one } else { two }];
-            let mut sums = match widened.as_chunks().0 {
-                [] => multiply_4x1(pairs.map(|row| row.as_chunks().0), fours),
-                widened => multiply_4x1_widened(pairs.map(|row| row.as_chunks().0), widened),
-            };
+        for pairs in weights.as_chunks().0.chunks_exact(2 * words) {
+            let mut sums = multiply_4x1_widened(offset, pairs, widened);
             if !rest.is_empty() {
-                add_last(&mut sums, pairs, 2 * fours.len(), last);
+                let (one, two) = pairs.split_at(words);
+                add_last(&mut sums, [one, two], 2 * fours.len(), last);
             }
-            let [[a, b], [c, d]] =
-                sums.map(|[first, second]| [first.wrapping_sub(second << 8).wrapping_sub(offset), second]);
-            store(first, &[a, b, c, d][..(outputs - first).min(4)]);
+            let [[a, b], [c, d]] = sums;
+            store([exact(a, b), b, exact(c, d), d]);
         }
     }
+}
+
+/// `Σ a·x` of `S₁ − 128·Σ x` and `S₂`, see [`packing`](crate::kernels::packing).
+#[inline(always)]
+fn exact(first: i32, second: i32) -> i32 {
+    first.wrapping_sub(second << 8)
+}
+
+/// The incomplete four behind the last one, filled up with zeros.
+#[inline(always)]
+fn widen_last(rest: &[i8]) -> [u32; 2] {
+    let mut last = [0; 4];
+    for (place, value) in last.iter_mut().zip(rest) {
+        *place = *value;
+    }
+    widen(last)
 }
 
 /// Taps `0, 2` and `1, 3` as halfwords.

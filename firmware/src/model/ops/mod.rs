@@ -100,6 +100,16 @@ impl<'m> Op<'m> {
         Ok(Op { input, output, cell, variant, parameters, scratch_bytes, data })
     }
 
+    /// What is checked once and not whenever the op runs: that no multiplier is negative.
+    pub(super) fn check_values(&self, index: u16) -> Result<(), Error> {
+        let stage = match self.parameters {
+            Parameters::Conv2d(conv) => conv.stage,
+            Parameters::Dense(dense) | Parameters::Lstm(Lstm { gates: dense, .. }) => dense.stage,
+            Parameters::MaxPool2d(_) | Parameters::Lookup(_) | Parameters::Embedding(_) => return Ok(()),
+        };
+        if stage.multipliers.iter().any(|multiplier| *multiplier < 0) { Err(out_of_range(index)) } else { Ok(()) }
+    }
+
     /// Multiply–accumulates that the op asks for, places that a floor-mode pool drops not counted.
     pub fn macs(&self) -> u64 {
         match self.parameters {

@@ -12,11 +12,9 @@ pub(super) fn decode<'m>(
     channels: usize,
 ) -> Result<OutputStage<'m>, Error> {
     let bias = sections::exactly(context.bytes, record.bias, channels)?;
-    let multipliers: &[i32] = sections::exactly(context.bytes, record.multipliers, channels)?;
+    let multipliers = sections::exactly(context.bytes, record.multipliers, channels)?;
     let in_range = record.left_shift < 32 && record.output_min <= record.output_max;
-    // Whether one is negative, told by all at once: this runs whenever the op does.
-    let signs = multipliers.iter().fold(0, |signs, multiplier| signs | multiplier);
-    context.require(in_range && signs >= 0, out_of_range)?;
+    context.require(in_range, out_of_range)?;
     if record.reserved != [0; 5] {
         return Err(Error::ReservedNotZero);
     }
