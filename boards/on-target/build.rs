@@ -5,11 +5,12 @@ mod common;
 #[path = "../../firmware/tests/common/golden.rs"]
 mod golden;
 
-use common::{bytes, model};
+use common::{TEXT, bytes, embeddings, model, text_model};
 use firmware::kernels::packing;
 use firmware::kernels::variants::VARIANTS;
 use firmware::model::Model;
 use firmware::plan::Interpreter;
+use firmware::text::Reader;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let container = model(variant.packing).finish();
         write("container", &container)?;
         write("trace", &trace(&container)?)?;
+        for (form, table) in embeddings().into_iter().enumerate() {
+            let container = text_model(variant.packing, table, true).finish();
+            write(&format!("text{form}"), &container)?;
+            write(&format!("answers{form}"), &answers(&container)?)?;
+        }
     }
     Ok(())
 }
@@ -69,4 +75,21 @@ fn trace(container: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
         trace.extend_from_slice(interpreter.tensor_bytes(output).map_err(refused)?);
     }
     Ok(trace)
+}
+
+/// The text model's logits after each byte of its text.
+fn answers(container: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let (mut arena, mut scratch) = ([0; 100], [0; 100]);
+    let refused = |error: firmware::model::Error| error.to_string();
+    let model = Model::parse(container).map_err(refused)?;
+    let mut interpreter = Interpreter::new(model, &mut arena, &mut scratch).map_err(refused)?;
+    let mut reader = Reader::new(&model).ok_or("the model reads no text")?;
+    let mut answers = Vec::new();
+    for length in 0..=TEXT.len() {
+        reader.restart(&mut interpreter).map_err(refused)?;
+        reader.push(&mut interpreter, &TEXT[..length]).map_err(refused)?;
+        reader.answer(&mut interpreter).map_err(refused)?;
+        answers.extend_from_slice(interpreter.tensor_bytes(model.output_index()).map_err(refused)?);
+    }
+    Ok(answers)
 }

@@ -37,7 +37,12 @@ pub struct Vectors {
     pub container: &'static [u8],
     /// What its ops write, one behind the other.
     pub trace: &'static [u8],
+    /// Small models that read text, one for each form of embedding, and their logits after each byte of [`TEXT`].
+    pub texts: [[&'static [u8]; 2]; 3],
 }
+
+/// What the text models read; `build.rs` has read the same.
+pub const TEXT: &[u8] = b"The film: it's NOT good, zebra. Don't, the caf\xc3\xa9 was bad!";
 
 /// The vectors of a packing; `None` for an unknown one.
 pub fn vectors(packing: u8) -> Option<Vectors> {
@@ -47,12 +52,22 @@ pub fn vectors(packing: u8) -> Option<Vectors> {
             dense: aligned!("dense.0"),
             container: aligned!("container.0"),
             trace: aligned!("trace.0"),
+            texts: [
+                [aligned!("text0.0"), aligned!("answers0.0")],
+                [aligned!("text1.0"), aligned!("answers1.0")],
+                [aligned!("text2.0"), aligned!("answers2.0")],
+            ],
         }),
         PACKING_DSP => Some(Vectors {
             conv2d: aligned!("conv2d.1"),
             dense: aligned!("dense.1"),
             container: aligned!("container.1"),
             trace: aligned!("trace.1"),
+            texts: [
+                [aligned!("text0.1"), aligned!("answers0.1")],
+                [aligned!("text1.1"), aligned!("answers1.1")],
+                [aligned!("text2.1"), aligned!("answers2.1")],
+            ],
         }),
         _ => None,
     }

@@ -23,7 +23,8 @@ mod tests {
     use firmware::link::{Device, ErrorCode, FRAME_BYTES, Reply, Request};
     use firmware::model::{Error, Model};
     use firmware::plan::Interpreter;
-    use on_target::{Vectors, vectors};
+    use firmware::text::Reader;
+    use on_target::{TEXT, Vectors, vectors};
     use {cortex_m as _, cortex_m_rt as _};
 
     /// Each form of the kernels with its vectors; every packing has some.
@@ -115,6 +116,27 @@ mod tests {
                 rest = behind;
             }
             assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_text_is_answered_as_on_the_host() {
+        for (variant, Vectors { texts, .. }) in forms() {
+            for [container, answers] in texts {
+                let (mut arena, mut scratch) = ([0x5a5a_5a5a; 100], [0x5a5a_5a5a; 100]);
+                let model = Model::parse(container).unwrap();
+                let mut interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
+                let mut reader = Reader::new(&model).unwrap();
+                let answers = answers.as_chunks::<8>().0;
+                assert_eq!(answers.len(), TEXT.len() + 1);
+                for (length, answer) in answers.iter().enumerate() {
+                    reader.restart(&mut interpreter).unwrap();
+                    reader.push(&mut interpreter, &TEXT[..length]).unwrap();
+                    reader.answer(&mut interpreter).unwrap();
+                    let seen = interpreter.tensor_bytes(model.output_index()).unwrap();
+                    assert_eq!(seen, answer, "{}, {length} bytes", variant.name);
+                }
+            }
         }
     }
 

@@ -4,8 +4,8 @@
 //! instructions of the DSP extension (Cortex-M4, M7, M33); a halfword is a signed 16-bit half of a 32-bit word.
 //!
 //! Four loops stand here whole, since the compiler keeps one register for itself and spills others, which doubles
-//! their instructions. Those for the DSP extension are unrolled and entered in the middle, so that no loop is left over
-//! for the last words; every instruction in them takes four bytes, which gives the place of entry.
+//! their instructions. They are unrolled and entered in the middle, so that no loop is left over for the last words; every
+//! instruction in one takes the same number of bytes (two on a Cortex-M0, four with DSP), which gives the place of entry.
 #![allow(unsafe_code)]
 
 #[cfg(any(dsp, thumb1))]
@@ -325,8 +325,9 @@ pub fn products_1x4(common: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
         let ends = [common, a, b, c, d].map(|values| values.as_ptr_range().end);
         let mut block = Block { ends, sums: [0; 4] };
         // SAFETY: reads `common.len()` bytes before each of the ends, which the slices have, counting up from minus that
-        // length to zero. Writes `block.sums` and its own stack. Saves and restores r4 to r11, of which the compiler
-        // lends none for naming here.
+        // length to zero: the loop is entered `-length mod 4` steps after its start and takes a whole number of turns
+        // from there. Writes `block.sums` and its own stack. Saves and restores r4 to r11, of which the compiler lends
+        // none for naming here.
         unsafe {
             asm!(
                 "push {{r4, r5, r6, r7}}",
@@ -335,14 +336,18 @@ pub fn products_1x4(common: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
                 "mov r6, r10",
                 "mov r7, r11",
                 "push {{r0, r4, r5, r6, r7}}",
+                "mov r6, r2",
                 "mov r7, r1",
                 "ldm r0!, {{r1, r2, r3, r4, r5}}",
-                "movs r6, #0",
-                "mov r8, r6",
-                "mov r9, r6",
-                "mov r10, r6",
-                "mov r11, r6",
+                "movs r0, #0",
+                "mov r8, r0",
+                "mov r9, r0",
+                "mov r10, r0",
+                "mov r11, r0",
+                "add pc, r6",
+                "nop",
                 "2:",
+                ".rept 4",
                 "ldrsb r0, [r1, r7]",
                 "ldrsb r6, [r2, r7]",
                 "muls r6, r0, r6",
@@ -357,6 +362,7 @@ pub fn products_1x4(common: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
                 "muls r6, r0, r6",
                 "add r11, r6",
                 "adds r7, #1",
+                ".endr",
                 "bne 2b",
                 "mov r1, r8",
                 "mov r2, r9",
@@ -373,7 +379,7 @@ pub fn products_1x4(common: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
                 "pop {{r4, r5, r6, r7}}",
                 inout("r0") &raw mut block => _,
                 inout("r1") common.len().wrapping_neg() => _,
-                out("r2") _,
+                inout("r2") common.len().wrapping_neg() % 4 * 28 => _,
                 out("r3") _,
             );
         }

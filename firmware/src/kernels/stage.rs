@@ -41,7 +41,8 @@ impl OutputStage<'_> {
     }
 
     /// `i8` outputs of the channels from `first` on, for their sums of products without bias.
-    #[inline(always)]
+    // Stands apart: its loop is as quick there, and it is called from several places.
+    #[inline(never)]
     pub(super) fn activations(&self, first: usize, sums: &[i32], outputs: &mut [i8]) {
         let [zero_point, min, max] = [self.zero_point, self.output_min, self.output_max].map(i32::from);
         let channels = self.bias[first..].iter().zip(&self.multipliers[first..]);

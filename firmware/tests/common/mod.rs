@@ -65,6 +65,8 @@ pub fn model(packing: u8) -> ModelBuilder {
 
 /// What the text model knows.
 pub const WORDS: [&str; 9] = ["the", "film", "was", "good", "bad", "not", "it's", "caf\u{e9}", "don't"];
+/// A text for it, longer than its window.
+pub const TEXT: &[u8] = b"The film: it's NOT good, zebra. Don't, the caf\xc3\xa9 was bad!";
 /// Places of the text model's window.
 pub const WINDOW: usize = 5;
 
