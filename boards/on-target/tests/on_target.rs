@@ -18,6 +18,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 #[embedded_test::tests]
 mod tests {
     use crate::golden;
+    use firmware::kernels::dsp::{multiply_4x1_widened, products_1x4, smlad, sxtb16, sxtb16_ror8};
     use firmware::kernels::reference;
     use firmware::kernels::variants::VARIANTS;
     use firmware::link::{Device, ErrorCode, FRAME_BYTES, Reply, Request};
@@ -77,6 +78,35 @@ mod tests {
             logits.fill(77);
             (variant.dense_logits)(&dense, &input, &mut logits, &mut []);
             assert_eq!(logits, golden::DENSE_LOGITS, "{}", variant.name);
+        }
+    }
+
+    /// The loops are entered in the middle, at a place that their length gives.
+    #[test]
+    fn loops_take_any_length() {
+        let values = golden::lcg::<160>(5);
+        for length in 0..=20 {
+            let rows = [1, 2, 3, 4].map(|row| &values[20 * row..][..20]);
+            let product =
+                |row: &[i8]| values[..length].iter().zip(row).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+            assert_eq!(products_1x4(&values[..length], rows), rows.map(product), "{length} products");
+            let pairs = &values.as_chunks().0[..2 * length];
+            let mut fours = [[0; 2]; 20];
+            for (index, four) in fours.iter_mut().enumerate() {
+                let word = 0x0102_0304u32.wrapping_mul(index as u32 * 77 + 13);
+                *four = [sxtb16(word), sxtb16_ror8(word)];
+            }
+            let fours = &fours[..length.div_ceil(2)];
+            let complete = fours.len().min(length / 2);
+            let sums = pairs.split_at(length);
+            let sums = [sums.0, sums.1].map(|pair| {
+                let words = pair.iter().map(|word| u32::from_le_bytes(word.map(|byte| byte as u8)));
+                let taps = fours[..complete].as_flattened();
+                words.zip(taps).fold([-9, 0], |[first, second], (word, taps)| {
+                    [smlad(word, *taps, first), smlad(sxtb16_ror8(word), *taps, second)]
+                })
+            });
+            assert_eq!(multiply_4x1_widened(-9, pairs, fours), sums, "{complete} fours");
         }
     }
 
