@@ -93,29 +93,29 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         let [from, to] = [self.model.tensor(op.input)?, self.model.tensor(op.output)?];
         let scratch = &mut *self.scratch;
         let overlap = Error::InputOverwritten { op: index };
-        if let (Parameters::Lstm(lstm), Some(cell)) = (op.parameters, op.cell) {
+        if let (Parameters::Lstm(lstm), Some(cell)) = (&op.parameters, op.cell) {
             let cell = self.model.tensor(cell)?;
             let [input, cell, hidden] = split(self.arena, [&from, &cell, &to]).ok_or(overlap)?;
-            (op.variant.lstm)(&lstm, words::as_i8(input), words::as_i16_mut(cell), words::as_i8_mut(hidden), scratch);
+            (op.variant.lstm)(lstm, words::as_i8(input), words::as_i16_mut(cell), words::as_i8_mut(hidden), scratch);
             return Ok(());
         }
         let [input, output] = split(self.arena, [&from, &to]).ok_or(overlap)?;
         let input = words::as_i8(input).get(..from.bytes()).unwrap_or_default();
-        match (op.parameters, to.element) {
+        match (&op.parameters, to.element) {
             (Parameters::Conv2d(conv), _) => {
-                (op.variant.conv2d)(&conv, input, words::as_i8_mut(output), scratch);
+                (op.variant.conv2d)(conv, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::MaxPool2d(pool), _) => optimized::max_pool2d(&pool, input, words::as_i8_mut(output)),
-            (Parameters::Lookup(lookup), _) => reference::lookup(&lookup, input, words::as_i8_mut(output)),
+            (Parameters::MaxPool2d(pool), _) => optimized::max_pool2d(pool, input, words::as_i8_mut(output)),
+            (Parameters::Lookup(lookup), _) => reference::lookup(lookup, input, words::as_i8_mut(output)),
             (Parameters::Dense(dense), Element::I8) => {
-                (op.variant.dense)(&dense, input, words::as_i8_mut(output), scratch);
+                (op.variant.dense)(dense, input, words::as_i8_mut(output), scratch);
             }
             (Parameters::Dense(dense), _) => {
-                (op.variant.dense_logits)(&dense, input, words::as_i32_mut(output), scratch);
+                (op.variant.dense_logits)(dense, input, words::as_i32_mut(output), scratch);
             }
             (Parameters::Embedding(embedding), _) => {
                 let token = input.first_chunk().map_or(0, |bytes| i16::from_le_bytes(bytes.map(|byte| byte as u8)));
-                reference::embedding(&embedding, token, words::as_i8_mut(output));
+                reference::embedding(embedding, token, words::as_i8_mut(output));
             }
             // Has been run above.
             (Parameters::Lstm(_), _) => (),

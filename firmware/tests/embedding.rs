@@ -72,7 +72,7 @@ fn codes_choose_parts_from_their_codebooks() {
 #[test]
 fn every_nibble_with_every_multiplier_is_exact() {
     for multiplier in 0..=255 {
-        let nibbles: Vec<u8> = (0..8).map(|pair| 2 * pair | ((2 * pair + 1) << 4)).collect();
+        let nibbles: Vec<u8> = (0..8).map(|pair| (2 * pair) | ((2 * pair + 1) << 4)).collect();
         let table = EmbeddingTable::I4 { nibbles: &nibbles, multipliers: &[multiplier] };
         let mut given = [77; 16];
         reference::embedding(&Embedding { rows: 1, width: 16, table }, 0, &mut given);

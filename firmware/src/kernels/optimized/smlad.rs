@@ -86,7 +86,7 @@ impl Form<2> for Smlad {
             let pairs = [one, if two.is_empty() { one } else { two }];
             let mut sums = multiply_4x1(pairs.map(|row| row.as_chunks().0), fours);
             if !rest.is_empty() {
-                add_last(&mut sums, pairs, 2 * fours.len(), last);
+                sums = add_last(sums, pairs, 2 * fours.len(), last);
             }
             let [[a, b], [c, d]] = sums.map(|[first, second]| [exact(first.wrapping_sub(offset), second), second]);
             store(first, &[a, b, c, d][..(outputs - first).min(4)]);
@@ -115,7 +115,7 @@ impl Form<2> for Smlad {
             let mut sums = multiply_4x1_widened(offset, pairs, widened);
             if !rest.is_empty() {
                 let (one, two) = pairs.split_at(words);
-                add_last(&mut sums, [one, two], 2 * fours.len(), last);
+                sums = add_last(sums, [one, two], 2 * fours.len(), last);
             }
             let [[a, b], [c, d]] = sums;
             store([exact(a, b), b, exact(c, d), d]);
@@ -148,7 +148,7 @@ fn widen(four: [i8; 4]) -> [u32; 2] {
 
 /// Adds the products of an incomplete last four, whose words are those from number `done` on, to `S₁` and `S₂` (see
 /// [`packing`](crate::kernels::packing)) of two row pairs.
-fn add_last(sums: &mut [[i32; 2]; 2], pairs: [&[[i8; 4]]; 2], done: usize, last: [u32; 2]) {
+fn add_last(mut sums: [[i32; 2]; 2], pairs: [&[[i8; 4]]; 2], done: usize, last: [u32; 2]) -> [[i32; 2]; 2] {
     for (sums, row) in sums.iter_mut().zip(pairs) {
         for (word, taps) in row.iter().skip(done).zip(last) {
             let word = u32::from_le_bytes(word.map(|byte| byte as u8));
@@ -156,4 +156,5 @@ fn add_last(sums: &mut [[i32; 2]; 2], pairs: [&[[i8; 4]]; 2], done: usize, last:
             sums[1] = smlad(sxtb16_ror8(word), taps, sums[1]);
         }
     }
+    sums
 }
