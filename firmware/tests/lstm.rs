@@ -2,9 +2,12 @@
 
 mod common;
 
-use common::bytes;
+use common::{bytes, embeddings, text_model};
 use firmware::kernels::variants::{LstmKernel, VARIANTS};
 use firmware::kernels::{Dense, Lstm, OutputStage, packing, reference};
+use firmware::model::format::PACKING_PORTABLE;
+use firmware::model::writer::{ModelBuilder, Parameters};
+use firmware::model::{Element, Error, Model};
 use proptest::prelude::*;
 
 /// An LSTM with its data; weights as the portable packing has them.
@@ -211,4 +214,50 @@ fn fifty_steps_stay_near_floating_point() {
     }
     let mean = sum / (50 * UNITS) as f64;
     assert!(worst < 0.05 && mean < 0.01, "hidden states differ by up to {worst}, {mean} in the mean");
+}
+
+/// Says which error a change of a model with an LSTM as op 1 leads to.
+fn refused(change: impl FnOnce(&mut ModelBuilder)) -> Option<Error> {
+    let [table, ..] = embeddings();
+    let mut builder = text_model(PACKING_PORTABLE, table, false);
+    change(&mut builder);
+    Model::parse(&builder.finish()).err()
+}
+
+#[test]
+fn parameters_and_tensors_that_do_not_fit_are_refused() {
+    let (out_of_range, mismatch) = (Some(Error::Parameters { op: 1 }), Some(Error::ShapeMismatch { op: 1 }));
+    for (value, expected) in [(7, out_of_range), (8, None), (15, None), (16, out_of_range)] {
+        let change = |model: &mut ModelBuilder| {
+            if let Parameters::Lstm { cell_shift, .. } = &mut model.ops[1].parameters {
+                *cell_shift = value;
+            }
+        };
+        assert_eq!(refused(change), expected, "cell shift {value}");
+    }
+    let change = |model: &mut ModelBuilder| {
+        if let Parameters::Lstm { multipliers, .. } = &mut model.ops[1].parameters {
+            multipliers[19] = -1;
+        }
+    };
+    assert_eq!(refused(change), out_of_range);
+    let change = |model: &mut ModelBuilder| {
+        if let Parameters::Lstm { weights, .. } = &mut model.ops[1].parameters {
+            weights.pop();
+        }
+    };
+    assert!(matches!(refused(change), Some(Error::Section { .. })));
+    let change = |model: &mut ModelBuilder| {
+        if let Parameters::Lstm { cell, .. } = &mut model.ops[1].parameters {
+            *cell = 70;
+        }
+    };
+    assert_eq!(refused(change), Some(Error::NoSuchTensor { tensor: 70 }));
+    // Tensors: 1 the input, 2 and 3 the states.
+    assert_eq!(refused(|model| model.tensors[3].element = Element::I8), mismatch);
+    assert_eq!(refused(|model| model.tensors[3].shape.channels = 4), mismatch);
+    assert_eq!(refused(|model| model.tensors[2].zero_point = 1), mismatch);
+    assert_eq!(refused(|model| model.tensors[2].element = Element::I16), mismatch);
+    // The op before is the first to notice.
+    assert_eq!(refused(|model| model.tensors[1].zero_point = 1), Some(Error::ShapeMismatch { op: 0 }));
 }

@@ -3,7 +3,7 @@
 use crate::twin::Twin;
 use anyhow::{Result, anyhow, ensure};
 use firmware::kernels::{Embedding, EmbeddingTable, OutputStage, packing};
-use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
+use firmware::model::format::{NO_TENSOR, PACKING_DSP, PACKING_PORTABLE};
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Op, Parameters as Parsed};
 use firmware::text::VocabularySpec;
@@ -63,7 +63,7 @@ fn repacked(op: &Op<'_>, packing: u8) -> OpSpec {
         },
         Parsed::Embedding(embedding) => Parameters::Embedding { rows: embedding.rows, table: table(embedding) },
         Parsed::Lstm(lstm) => Parameters::Lstm {
-            cell: op.cell.expect("the parser gives every LSTM its cell state"),
+            cell: op.cell.unwrap_or(NO_TENSOR),
             weights: packing::dense(packing, lstm.gates.weights, [lstm.gates.outputs, lstm.gates.inputs]),
             bias: lstm.gates.stage.bias.to_vec(),
             multipliers: lstm.gates.stage.multipliers.to_vec(),
