@@ -1,58 +1,17 @@
 //! The device's side of the link, driven as a host would, and as no host should.
 
 mod common;
+#[path = "common/device.rs"]
+mod device;
 
-use common::{bytes, embeddings, model, text_model};
-use firmware::link::{DATA_BYTES, Device, ErrorCode, FRAME_BYTES, Hello, PROTOCOL, Reply, Request};
+use common::{bytes, model};
+use device::{ask, cobs_encoded, decode, expect, on_device, send, text_container};
+use firmware::link::{DATA_BYTES, ErrorCode, FRAME_BYTES, Hello, PROTOCOL, Reply, Request};
 use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
 use firmware::model::{Error, Model};
 use firmware::plan::Interpreter;
 use firmware::text::Reader;
 use proptest::prelude::*;
-
-/// Runs `with` on a device that holds the container.
-fn on_device<T>(container: &[u8], with: impl FnOnce(&mut Device<'_>) -> T) -> T {
-    let mut memory = [vec![0; 1000], vec![0; 1000]];
-    let [arena, scratch] = &mut memory;
-    let interpreter = Model::parse(container).and_then(|model| Interpreter::new(model, arena, scratch));
-    with(&mut Device::new("bench", interpreter))
-}
-
-/// The replies to what is on the wire, their COBS undone.
-fn send(device: &mut Device<'_>, wire: &[u8]) -> Vec<Vec<u8>> {
-    let mut clock = 0;
-    let mut replies = Vec::new();
-    for byte in wire {
-        let ticks = || {
-            clock += 100;
-            clock
-        };
-        if let Some(reply) = device.push(*byte, ticks) {
-            let (end, frame) = reply.split_last().unwrap();
-            assert!(*end == 0 && !frame.contains(&0) && reply.len() <= FRAME_BYTES);
-            let mut frame = frame.to_vec();
-            let length = cobs::decode_in_place(&mut frame).unwrap();
-            frame.truncate(length);
-            replies.push(frame);
-        }
-    }
-    replies
-}
-
-fn decode(frame: &[u8]) -> Reply<'_> {
-    postcard::from_bytes(frame).unwrap()
-}
-
-/// Sends one request and hands its one reply to `check`.
-fn ask<T>(device: &mut Device<'_>, request: Request<'_>, check: impl FnOnce(Reply<'_>) -> T) -> T {
-    let replies = send(device, &postcard::to_allocvec_cobs(&request).unwrap());
-    assert_eq!(replies.len(), 1);
-    check(decode(&replies[0]))
-}
-
-fn expect(device: &mut Device<'_>, request: Request<'_>, expected: Reply<'_>) {
-    ask(device, request, |reply| assert_eq!(reply, expected));
-}
 
 #[test]
 fn hello_tells_board_and_model() {
@@ -162,12 +121,6 @@ fn a_refused_model_is_told_and_not_run() {
             }
         });
     }
-}
-
-/// A model that reads text, with a window.
-fn text_container() -> Vec<u8> {
-    let [table, ..] = embeddings();
-    text_model(PACKING_DSP, table, true).finish()
 }
 
 #[test]
@@ -283,163 +236,4 @@ proptest! {
             assert!(matches!(decode(replies.last().unwrap()), Reply::Hello(_)));
         });
     }
-}
-
-/// What a host sends as one frame.
-#[derive(Clone, Debug)]
-enum Message {
-    Whole(Ask),
-    /// The first byte of a request that has several, and so many 256ths of the rest.
-    Truncated(Ask, u8),
-    /// A request and bytes behind it.
-    Extended(Ask, Vec<u8>),
-    /// A kind of request that does not exist.
-    Unknown(u8, Vec<u8>),
-    /// More bytes than a frame has.
-    Oversized(usize),
-}
-
-/// A [`Request`] that owns its data.
-#[derive(Clone, Debug)]
-enum Ask {
-    Hello,
-    Write(u16, Vec<u8>),
-    Run(u16, u16),
-    Read(u16, u16, u16),
-    Reset,
-    Text(Vec<u8>),
-    Answer,
-}
-
-/// What the device holds.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    name: &'static str,
-    tensor_bytes: &'static [usize],
-    reads_text: bool,
-}
-
-/// The two models, both with four ops and their input first.
-const LAYERS: Held = Held { name: "tiny", tensor_bytes: &[84, 45, 20, 6, 12], reads_text: false };
-const TEXT: Held = Held { name: "tiny text", tensor_bytes: &[2, 6, 5, 10, 3, 6, 8, 10], reads_text: true };
-
-impl Ask {
-    fn request(&self) -> Request<'_> {
-        match self {
-            Ask::Hello => Request::Hello,
-            Ask::Write(offset, data) => Request::Write { offset: *offset, data },
-            Ask::Run(first, count) => Request::Run { first: *first, count: *count },
-            Ask::Read(tensor, offset, length) => Request::Read { tensor: *tensor, offset: *offset, length: *length },
-            Ask::Reset => Request::Reset,
-            Ask::Text(data) => Request::Text { data },
-            Ask::Answer => Request::Answer,
-        }
-    }
-
-    /// Whether the model has the place that is asked for.
-    fn is_in_range(&self, held: Held) -> bool {
-        let ends_by = |offset: &u16, length: usize, limit: usize| usize::from(*offset) + length <= limit;
-        match self {
-            Ask::Hello | Ask::Reset | Ask::Text(_) | Ask::Answer => true,
-            Ask::Write(offset, data) => ends_by(offset, data.len(), held.tensor_bytes[0]),
-            Ask::Run(first, count) => u32::from(*first) + u32::from(*count) <= 4,
-            Ask::Read(tensor, offset, length) => held
-                .tensor_bytes
-                .get(usize::from(*tensor))
-                .is_some_and(|bytes| ends_by(offset, (*length).into(), *bytes)),
-        }
-    }
-}
-
-impl Message {
-    /// The frame on the wire.
-    fn wire(&self) -> Vec<u8> {
-        let plain = |ask: &Ask| postcard::to_allocvec(&ask.request()).unwrap();
-        let mut frame = match self {
-            Message::Whole(ask) => cobs_encoded(&plain(ask)),
-            Message::Truncated(ask, part) => {
-                let whole = plain(ask);
-                cobs_encoded(&whole[..1 + (whole.len() - 1) * usize::from(*part) / 256])
-            }
-            Message::Extended(ask, rest) => cobs_encoded(&[plain(ask), rest.clone()].concat()),
-            Message::Unknown(kind, rest) => cobs_encoded(&[&[*kind], &rest[..]].concat()),
-            Message::Oversized(length) => vec![7; *length],
-        };
-        frame.push(0);
-        frame
-    }
-
-    fn check(&self, held: Held, reply: Reply<'_>) {
-        let matches = match (self, reply) {
-            (Message::Whole(ask), Reply::Error(ErrorCode::OutOfRange)) => !ask.is_in_range(held),
-            (Message::Whole(Ask::Text(_) | Ask::Answer), Reply::Error(ErrorCode::NoText)) => !held.reads_text,
-            (Message::Whole(ask), reply) if ask.is_in_range(held) => match (ask, reply) {
-                (Ask::Hello, Reply::Hello(hello)) => hello.model == held.name,
-                (Ask::Reset, Reply::Done { ticks: 0 }) => true,
-                (Ask::Text(_), Reply::Done { ticks }) => held.reads_text && ticks > 0,
-                (Ask::Answer, Reply::Text { words, unknown, .. }) => held.reads_text && unknown <= words,
-                (Ask::Write(..), Reply::Done { ticks: 0 }) => true,
-                (Ask::Run(..), Reply::Done { ticks }) => ticks > 0,
-                (Ask::Read(_, _, length), Reply::Data(data)) => data.len() == usize::from(*length),
-                _ => false,
-            },
-            (Message::Oversized(_), reply) => reply == Reply::Error(ErrorCode::TooLong),
-            (Message::Whole(_), _) => false,
-            (_, reply) => reply == Reply::Error(ErrorCode::Malformed),
-        };
-        assert!(matches, "{self:?} is answered by {reply:?}");
-    }
-}
-
-/// Requests of more than one byte.
-fn long_ask_strategy() -> impl Strategy<Value = Ask> {
-    // Mostly near what the model has.
-    let number = || prop_oneof![4 => 0u16..6, 2 => 0u16..100, 1 => any::<u16>()];
-    prop_oneof![
-        (number(), prop::collection::vec(any::<u8>(), 0..DATA_BYTES))
-            .prop_map(|(offset, data)| Ask::Write(offset, data)),
-        (number(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(offset, data)| Ask::Write(offset, data)),
-        (number(), number()).prop_map(|(first, count)| Ask::Run(first, count)),
-        (number(), number(), number()).prop_map(|(tensor, offset, length)| Ask::Read(tensor, offset, length)),
-        prop::collection::vec(any::<u8>(), 0..DATA_BYTES).prop_map(Ask::Text),
-        prop::collection::vec(prop::sample::select(&b"fiLM was. not "[..]), 0..80).prop_map(Ask::Text),
-    ]
-}
-
-fn ask_strategy() -> impl Strategy<Value = Ask> {
-    prop_oneof![1 => Just(Ask::Hello), 1 => Just(Ask::Reset), 1 => Just(Ask::Answer), 6 => long_ask_strategy()]
-}
-
-fn message_strategy() -> impl Strategy<Value = Message> {
-    let rest = || prop::collection::vec(any::<u8>(), 1..20);
-    prop_oneof![
-        4 => ask_strategy().prop_map(Message::Whole),
-        1 => (long_ask_strategy(), any::<u8>()).prop_map(|(ask, part)| Message::Truncated(ask, part)),
-        1 => (ask_strategy(), rest()).prop_map(|(ask, rest)| Message::Extended(ask, rest)),
-        1 => (7u8..128, rest()).prop_map(|(kind, rest)| Message::Unknown(kind, rest)),
-        1 => (FRAME_BYTES..2000).prop_map(Message::Oversized),
-    ]
-}
-
-proptest! {
-    /// Whatever the messages and their order, each has the one reply that is defined for it.
-    #[test]
-    fn each_message_has_its_reply(messages in prop::collection::vec(message_strategy(), 1..30)) {
-        for (container, held) in [(model(PACKING_PORTABLE).finish(), LAYERS), (text_container(), TEXT)] {
-            on_device(&container, |device| {
-                for message in &messages {
-                    let replies = send(device, &message.wire());
-                    assert_eq!(replies.len(), 1, "{message:?}");
-                    message.check(held, decode(&replies[0]));
-                }
-            });
-        }
-    }
-}
-
-fn cobs_encoded(message: &[u8]) -> Vec<u8> {
-    let mut encoded = vec![0; cobs::max_encoding_length(message.len())];
-    let length = cobs::encode(message, &mut encoded);
-    encoded.truncate(length);
-    encoded
 }
