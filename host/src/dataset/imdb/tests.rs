@@ -4,6 +4,7 @@ use flate2::{Compression, write::GzEncoder};
 use lzma_rust2::{XzOptions, XzWriter};
 use std::fs::{self, File};
 use std::io::Write;
+use std::sync::LazyLock;
 use tempfile::{TempDir, tempdir};
 
 /// Reviews of the small set, file and text; the order is not the one that they are given in.
@@ -74,7 +75,7 @@ fn small_tar() -> Vec<u8> {
 }
 
 fn xz(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(1)).unwrap();
+    let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).unwrap();
     writer.write_all(bytes).unwrap();
     writer.finish().unwrap()
 }
@@ -178,20 +179,18 @@ fn trees_with_gaps_are_refused() {
 }
 
 #[test]
-fn every_truncation_of_an_archive_is_an_error_that_names_the_file() {
-    let packed = small_tar();
-    for length in 0..packed.len() {
-        let error = refusal(&folder_with("aclImdb_v1.tar.gz", &packed[..length]));
-        assert!(error.contains("aclImdb_v1.tar.gz: the archive is truncated"), "{length} bytes: {error}");
-    }
-    let packed = xz(SMALL_TABLE.as_bytes());
-    for length in 0..packed.len() {
-        let error = refusal(&folder_with("aclImdb_reviews.tsv.xz", &packed[..length]));
-        assert!(error.contains("aclImdb_reviews.tsv.xz is truncated"), "{length} bytes: {error}");
-    }
-    for length in 0..SMALL_TABLE.len() {
-        let error = refusal(&folder_with("aclImdb_reviews.tsv", &SMALL_TABLE.as_bytes()[..length]));
-        assert!(error.contains("aclImdb_reviews.tsv: "), "{length} bytes: {error}");
+fn every_truncation_is_an_error_that_names_the_file() {
+    for (name, bytes, reason) in [
+        ("aclImdb_v1.tar.gz", small_tar(), "aclImdb_v1.tar.gz: the archive is truncated"),
+        ("aclImdb_reviews.tsv.xz", xz(SMALL_TABLE.as_bytes()), "aclImdb_reviews.tsv.xz is truncated"),
+        ("aclImdb_reviews.tsv", SMALL_TABLE.into(), "aclImdb_reviews.tsv: "),
+    ] {
+        let folder = tempdir().unwrap();
+        for length in 0..bytes.len() {
+            fs::write(folder.path().join(name), &bytes[..length]).unwrap();
+            let error = refusal(&folder);
+            assert!(error.contains(reason), "{length} bytes: {error}");
+        }
     }
 }
 
@@ -273,36 +272,35 @@ fn a_download_is_kept_only_if_its_words_are_the_right_ones() {
     assert_eq!(read_folder(&folder, 2).unwrap(), expected());
 }
 
-/// The folder of the real data, if there is one.
-fn real() -> Option<PathBuf> {
-    let folder = std::env::var_os("HOST_DATA").map(|shared| Path::new(&shared).join(NAME)).filter(|path| path.is_dir());
-    if folder.is_none() {
+/// The real data's folder and its reviews, if there is one; loaded once.
+fn real() -> Option<&'static (PathBuf, Reviews)> {
+    static REAL: LazyLock<Option<(PathBuf, Reviews)>> = LazyLock::new(|| {
+        let folder = Path::new(&std::env::var_os("HOST_DATA")?).join(NAME);
+        folder.is_dir().then(|| (folder, reviews(None).unwrap()))
+    });
+    if REAL.is_none() {
         eprintln!("skipped: HOST_DATA names no folder with film reviews");
     }
-    folder
+    REAL.as_ref()
 }
 
 #[test]
 fn the_real_reviews_are_those_that_everybody_uses() {
-    if real().is_none() {
-        return;
-    }
-    let reviews = reviews(None).unwrap();
+    let Some((_, reviews)) = real() else { return };
     for part in [&reviews.train, &reviews.test] {
         let positive = part.iter().take_while(|review| review.positive).count();
         assert_eq!((part.len(), positive), (25_000, 12_500));
         assert!(part[12_500..].iter().all(|review| !review.positive));
     }
     assert!(reviews.train[0].text.starts_with("Bromwell High is a cartoon comedy. It ran at the same time"));
-    assert_eq!(duplicates(&reviews).iter().filter(|&&duplicate| duplicate).count(), 123);
-    assert_eq!(content(&reviews), CONTENT);
+    assert_eq!(duplicates(reviews).iter().filter(|&&duplicate| duplicate).count(), 123);
+    assert_eq!(content(reviews), CONTENT);
 }
 
 /// All 88,584 words at their places, also those that are equally frequent.
 #[test]
 fn the_ranks_of_the_real_words_are_those_of_keras() {
-    let Some(folder) = real() else { return };
-    let reviews = reviews(Some(&folder)).unwrap();
+    let Some((folder, reviews)) = real() else { return };
     let ranking = ranking(reviews.train.iter().map(|review| review.text.as_str()));
     assert_eq!(ranking.len(), 88_584);
     assert_eq!(ranking[..8], ["the", "and", "a", "of", "to", "is", "br", "in"]);
@@ -314,7 +312,7 @@ fn the_ranks_of_the_real_words_are_those_of_keras() {
 /// The texts and Keras' form hold the same words in the same order.
 #[test]
 fn the_real_texts_hold_the_words_of_keras_form() {
-    let Some(path) = real().map(|folder| folder.join(keras::NAME)).filter(|path| path.is_file()) else { return };
+    let Some(path) = real().map(|(folder, _)| folder.join(keras::NAME)).filter(|path| path.is_file()) else { return };
     let reviews = keras::read(&path).unwrap().into_reviews(&path, FOLDER_REVIEWS).unwrap();
     assert_eq!(content(&reviews), CONTENT);
     assert_eq!(duplicates(&reviews).iter().filter(|&&duplicate| duplicate).count(), 123);
