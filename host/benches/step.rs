@@ -34,6 +34,8 @@ fn main() -> anyhow::Result<()> {
         optimizer: Optimizer::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         schedule: Schedule::Constant,
         ema: None,
+        early_stopping: None,
+        init: None,
         clip: None,
     };
     let network = Network::new(&layers, Input::Image([1, 28, 28]))?;

@@ -46,7 +46,7 @@ fn dataset() -> Dataset {
 
 fn run(recipe: &Recipe, directory: &Path, resume: bool, stop: &AtomicBool) -> anyhow::Result<Summary> {
     let dataset = dataset();
-    train::run(&Options { recipe, dataset: &dataset, device: Device::Cpu, resume, directory, stop, show: false })
+    train::run(&Options { recipe, dataset: &dataset, device: Device::Cpu, init: None, resume, directory, stop, show: false })
 }
 
 #[test]

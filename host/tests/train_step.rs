@@ -130,6 +130,8 @@ fn compare(name: &str, optimizer: Optimizer) {
         optimizer,
         schedule: Schedule::Constant,
         ema: Some(0.5),
+        early_stopping: None,
+        init: None,
         clip: None,
     };
     let step = Step::new(&network, &training, false).unwrap();

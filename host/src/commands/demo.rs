@@ -42,6 +42,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         recipe: &found.recipe,
         dataset: &dataset,
         device: Device::Auto,
+        init: None,
         resume: false,
         directory: &dir,
         stop: &AtomicBool::new(false),

@@ -1,7 +1,7 @@
 //! `host evaluate`.
 
 use crate::commands::{print_json, progress_bar};
-use crate::dataset::{self, Samples};
+use crate::dataset::{self, Dataset, Samples, Texts};
 use crate::engine::{self, On};
 use crate::inference::Rows;
 use crate::recipe::{self, Source, Target};
@@ -9,6 +9,7 @@ use crate::scores::{Score, class};
 use anyhow::{Result, ensure};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 /// Measure a model on its test set: in float, in int8, or on a board
@@ -45,6 +46,15 @@ struct Report {
     /// With `--on qdq`: samples to which ONNX Runtime gives the same class as the firmware's arithmetic.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_class_as_int8: Option<usize>,
+    /// Of texts: how the model does on those that stand word for word in the training set too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    also_in_training: Option<Seen>,
+}
+
+#[derive(Debug, Serialize)]
+struct Seen {
+    n: usize,
+    correct: usize,
 }
 
 /// What fits the task, without the rest. (Not left to [`Score`] itself, which checkpoints store in a form that has to know
@@ -68,7 +78,8 @@ fn measured<S: Serializer>(score: &Score, serializer: S) -> Result<S::Ok, S::Err
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
-    let test = test_set(&arguments, found.recipe.data.source)?;
+    let data = dataset(&arguments, found.recipe.data.source)?;
+    let test = data.test.first(arguments.limit.unwrap_or(usize::MAX));
     let progress = progress_bar(test.len() as u64, "samples");
     let outputs = |on| engine::outputs(on, &found.artifacts(), &test, found.recipe.text.as_ref(), &progress);
     let rows = outputs(arguments.on)?;
@@ -86,17 +97,29 @@ pub fn run(arguments: Arguments) -> Result<()> {
         split: "test",
         score: Score::judge(target, &rows, &test, 0),
         same_class_as_int8: int8.map(same),
+        also_in_training: test.texts().ok().map(|texts| seen(texts, &data.train, &rows)),
     };
     if arguments.json { print_json(&report) } else { print(&report, arguments.on) }
 }
 
-/// The samples to measure on.
-fn test_set(arguments: &Arguments, own: Source) -> Result<Samples> {
+/// The answers to the texts that stand in the training set too.
+fn seen(test: &Texts, train: &Samples, rows: &Rows) -> Seen {
+    let known: HashSet<&String> = train.texts().map_or_else(|_| HashSet::new(), |train| train.texts.iter().collect());
+    let mut seen = Seen { n: 0, correct: 0 };
+    let answered = test.texts.iter().zip(&test.labels).zip(rows);
+    for ((_, label), row) in answered.filter(|((text, _), _)| known.contains(text)) {
+        seen.n += 1;
+        seen.correct += usize::from(class(row) == usize::from(*label));
+    }
+    seen
+}
+
+/// The data to measure on.
+fn dataset(arguments: &Arguments, own: Source) -> Result<Dataset> {
     let source = arguments.source.unwrap_or(own);
     let alike = source.image() == own.image() && source.classes() == own.classes();
     ensure!(alike, "{} does not fit {}, which learns from {}", source.name(), arguments.model, own.name());
-    let test = dataset::load(source, arguments.data.as_deref())?.test;
-    Ok(test.first(arguments.limit.unwrap_or(usize::MAX)))
+    dataset::load(source, arguments.data.as_deref())
 }
 
 fn print(report: &Report, on: On) -> Result<()> {
@@ -104,6 +127,9 @@ fn print(report: &Report, on: On) -> Result<()> {
     println!("{model} on {place}, {} test samples: {score}", score.n);
     if matches!(on, On::Board(_)) {
         println!("every output equals the twin's, bit for bit");
+    }
+    if let Some(Seen { n, correct }) = report.also_in_training.as_ref().filter(|seen| seen.n > 0) {
+        println!("{n} of them stand in the training set too; of these, {correct} are right");
     }
     if let Some(same) = report.same_class_as_int8 {
         println!("{same} of {} classes are those of the firmware's arithmetic", score.n);

@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Seed, in place of the recipe's
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
+    /// Float model (.onnx) to start from, in place of the recipe's
+    #[arg(long, value_name = "WEIGHTS")]
+    pub init: Option<PathBuf>,
     /// Go on from the run's checkpoint
     #[arg(long)]
     pub resume: bool,
@@ -45,6 +48,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let mut recipe = found.recipe.clone();
     recipe.training.epochs = arguments.epochs.unwrap_or(recipe.training.epochs);
     recipe.training.seed = arguments.seed.unwrap_or(recipe.training.seed);
+    // The recipe's path counts from its folder, the command's from here.
+    let init = arguments.init.clone().or_else(|| recipe.training.init.as_ref().map(|path| found.dir.join(path)));
     let dataset = dataset::load(recipe.data.source, arguments.data.as_deref())?;
     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
     let started = Instant::now();
@@ -52,6 +57,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         recipe: &recipe,
         dataset: &dataset,
         device: arguments.device,
+        init: init.as_deref(),
         resume: arguments.resume,
         directory: &artifacts::run_dir(found.root(), &recipe.name),
         stop: &STOP,

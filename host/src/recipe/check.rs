@@ -48,6 +48,13 @@ impl Recipe {
         if let Some(clip) = self.training.clip {
             number(&["training", "clip"], clip, Bounds::Positive)?;
         }
+        if let Some(patience) = self.training.early_stopping {
+            count(&[Key("training"), Key("early-stopping")], "", patience, 1..=EPOCH_LIMIT)?;
+            if self.data.validation == 0 {
+                let message = "early-stopping judges by held-back samples: hold some back in [data]".to_owned();
+                return Err(Fault { way: vec![Key("training"), Key("early-stopping")], message });
+            }
+        }
         self.check_stages()?;
         self.check_text()?;
         let Some([height, ..]) = self.data.source.image() else {
@@ -91,6 +98,9 @@ impl Recipe {
         for (index, stage) in self.stages.iter().enumerate() {
             let way = |key| vec![Key("stages"), Item(index), Key(key)];
             count(&way("epochs"), "", stage.epochs, 1..=EPOCH_LIMIT)?;
+            if let Some(span) = stage.span {
+                count(&way("span"), "", span, 1..=LAYER_LIMIT)?;
+            }
             if !(stage.rate > 0.0 && stage.rate.is_finite()) {
                 return Err(out_of_range(way("rate"), "", &stage.rate, "more than 0"));
             }

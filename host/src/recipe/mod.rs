@@ -12,6 +12,7 @@ pub use load::{Found, find};
 
 use crate::graph::{Layer, Pooling};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// A whole recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,8 +118,11 @@ impl Source {
 pub struct Text {
     /// Number of tokens.
     pub vocabulary: usize,
-    /// Tokens of a text that a training step sees: of a longer one, a part drawn at random.
+    /// Tokens of a text that a training step sees.
     pub span: usize,
+    /// Which those are, of a longer text.
+    #[serde(default)]
+    pub part: Part,
     /// The model reads the last so many tokens of a text; absent: all of them.
     #[serde(default)]
     pub window: Option<usize>,
@@ -131,6 +135,17 @@ pub struct Text {
     /// How the device stores the embedding.
     #[serde(default)]
     pub storage: Storage,
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Any, drawn at random.
+    #[default]
+    Any,
+    /// The last one.
+    Last,
 }
 
 /// What an embedding starts from.
@@ -189,6 +204,12 @@ pub struct Stage {
     pub epochs: usize,
     /// Learning rate of the optimizer.
     pub rate: f32,
+    /// Tokens of a text that a step sees.
+    #[serde(default)]
+    pub span: Option<usize>,
+    /// Which part of a longer text those are.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// What the LSTM gives of its states.
     #[serde(default)]
     pub pooling: Option<Pooling>,
@@ -213,6 +234,13 @@ pub struct Training {
     /// Decay of the exponential moving average of the weights, which is what gets exported; absent: the last weights.
     #[serde(default)]
     pub ema: Option<f32>,
+    /// Ends a stage when its accuracy on the held-back samples has not risen for so many epochs; exported are the weights of
+    /// the best epoch.
+    #[serde(default)]
+    pub early_stopping: Option<usize>,
+    /// Float model to start from: a path from the recipe's folder. Its tensors have the names that this recipe's layers give.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
     /// Largest norm of the gradient of all parameters together; a larger one is scaled down to it (Pascanu et al. 2013).
     #[serde(default)]
     pub clip: Option<f32>,

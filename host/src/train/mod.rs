@@ -10,10 +10,13 @@
 //!
 //! Everything random depends on the recipe's seed and a counter alone, so that a resumed run equals one that never stopped,
 //! bit for bit on the CPU. Exported are the moving averages of the weights after the last step (the weights themselves if
-//! the recipe keeps none), not those of the best epoch: the schedule ends where the weights are best.
+//! the recipe keeps none), not those of the best epoch: the schedule ends where the weights are best. A recipe that says
+//! `early-stopping` gets those of the epoch that did best on the held-back samples.
 
 mod batches;
+mod best;
 mod checkpoint;
+mod init;
 mod metrics;
 mod progress;
 pub mod schedule;
@@ -37,6 +40,7 @@ use crate::runtime::{self, Device, Inference, Provider};
 use crate::scores::Score;
 use anyhow::{Context, Result, bail, ensure};
 use batches::{Batch, Batches};
+use best::Best;
 use checkpoint::{Identity, Progress, write_atomically};
 use progress::Display;
 use stages::{Stage, Weights};
@@ -51,6 +55,8 @@ pub struct Options<'a> {
     pub recipe: &'a Recipe,
     pub dataset: &'a Dataset,
     pub device: Device,
+    /// Float model whose weights the run starts from.
+    pub init: Option<&'a Path>,
     /// Go on from the checkpoint in `directory`.
     pub resume: bool,
     /// `runs/<name>`; made if missing.
@@ -83,7 +89,10 @@ pub fn run(options: &Options<'_>) -> Result<Summary> {
     if !options.resume {
         stages::forget(&stages[1..])?;
     }
-    let mut weights: Option<Weights> = None;
+    let mut weights = match options.init {
+        Some(path) => Some(init::load(path, &Network::new(&options.recipe.layers, input(options.recipe, &options.dataset.train)?)?)?),
+        None => None,
+    };
     let (mut steps, mut epochs) = (0, Vec::new());
     for (index, stage) in stages.iter().enumerate() {
         // A run that is resumed may not have come to its later stages.
@@ -122,6 +131,8 @@ struct Run<'a> {
     /// Training samples; those behind them are held back.
     samples: usize,
     checkpoint: PathBuf,
+    /// Where the recipe stops early.
+    best: Option<Best>,
 }
 
 impl<'a> Run<'a> {
@@ -151,7 +162,9 @@ impl<'a> Run<'a> {
             (initial_state(&step, &start.parameters(&network, recipe.training.seed)), Progress::default())
         };
         stepper.set_state(&state)?;
-        Ok(Run { options, stage, network, step, stepper, identity, progress, samples, checkpoint })
+        let early = recipe.training.early_stopping.is_some() && resume;
+        let best = if early { Best::load(&stage.directory, progress.epochs.len())? } else { None };
+        Ok(Run { options, stage, network, step, stepper, identity, progress, samples, checkpoint, best })
     }
 
     /// Runs what is left; whether it came to its end.
@@ -176,7 +189,7 @@ impl<'a> Run<'a> {
         let mut display = Display::new(recipe, self.options.show, batches.steps_per_epoch(), self.stepper.provider());
         let mut busy = Duration::ZERO;
         let mut begun = self.progress.step;
-        while self.progress.step < batches.steps() {
+        while self.progress.step < batches.steps() && !self.has_stalled() {
             if self.options.stop.load(Ordering::Relaxed) {
                 self.save()?;
                 return Ok(false);
@@ -230,6 +243,10 @@ impl<'a> Run<'a> {
             images_per_second: speed,
         };
         display.epoch(&epoch);
+        if recipe.training.early_stopping.is_some() {
+            let weights = self.current_weights()?;
+            self.best = Best::after(self.best.take(), &epoch, weights, &self.stage.directory)?;
+        }
         self.progress.epochs.push(epoch);
         (self.progress.loss_sum, self.progress.measure_sum) = (0.0, 0.0);
         // Written whole each time, so that it fits the checkpoint after a kill.
@@ -246,24 +263,48 @@ impl<'a> Run<'a> {
         checkpoint::save(&self.checkpoint, &self.step, self.stepper.state()?, &self.identity, &self.progress)
     }
 
-    /// The float model with the weights to export.
+    /// Whether the recipe stops early, and now.
+    fn has_stalled(&self) -> bool {
+        let best = self.best.as_ref().map(|best| best.epoch);
+        match (self.stage.recipe.training.early_stopping, best) {
+            (Some(patience), Some(best)) => self.progress.epochs.len() >= best + patience,
+            _ => false,
+        }
+    }
+
+    /// The float model with the weights as they are.
     fn model(&self) -> Result<Vec<u8>> {
-        self.network.inference(&exported(&self.step, &self.stepper.state()?))
+        let weights = self.current_weights()?;
+        self.network.inference(&weights.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// The weights as they are: averages, where the recipe keeps them.
+    fn current_weights(&self) -> Result<Vec<Vec<f32>>> {
+        let state = self.stepper.state()?;
+        Ok(exported(&self.step, &state).into_iter().map(<[f32]>::to_vec).collect())
+    }
+
+    /// The weights to export.
+    fn final_weights(&self) -> Result<Vec<Vec<f32>>> {
+        match &self.best {
+            Some(best) => Ok(best.weights.clone()),
+            None => self.current_weights(),
+        }
     }
 
     /// What the stage behind this one starts from.
     fn weights(&self) -> Result<Weights> {
-        let state = self.stepper.state()?;
-        let values = exported(&self.step, &state).into_iter().map(<[f32]>::to_vec);
         let names = self.network.parameters().iter().map(|parameter| parameter.name.clone());
-        Ok(names.zip(values).collect())
+        Ok(names.zip(self.final_weights()?).collect())
     }
 
     fn export(&self, options: &Options<'_>) -> Result<PathBuf> {
         let recipe = serde_json::to_vec_pretty(options.recipe)?;
         write_atomically(&options.directory.join("recipe.json"), &recipe)?;
         let path = options.directory.join(format!("{}.onnx", options.recipe.name));
-        write_atomically(&path, &self.model()?)?;
+        let weights = self.final_weights()?;
+        let model = self.network.inference(&weights.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+        write_atomically(&path, &model)?;
         Ok(path)
     }
 

@@ -1,7 +1,7 @@
 //! Batches of texts.
 
 use crate::dataset::{Texts, token};
-use crate::recipe::Text;
+use crate::recipe::{Part, Text};
 use rand::{Rng, RngExt};
 
 /// Stands in front of texts that are shorter than a span.
@@ -19,8 +19,8 @@ impl<'a> Spans<'a> {
         Spans { texts, text }
     }
 
-    /// Writes the texts `samples` into `batch`, time-major [span, N]: of a text that is longer than the span a part that
-    /// starts anywhere, in front of a shorter one [`NO_TOKEN`].
+    /// Writes the texts `samples` into `batch`, time-major [span, N]: of a text that is longer than the span the part
+    /// that the recipe wants, in front of a shorter one [`NO_TOKEN`].
     pub fn batch(&self, samples: &[usize], generator: &mut impl Rng, batch: &mut Vec<f32>) {
         let (span, count) = (self.text.span, samples.len());
         batch.clear();
@@ -28,7 +28,10 @@ impl<'a> Spans<'a> {
         for (column, &sample) in samples.iter().enumerate() {
             let ranks = &self.texts.ranks[sample];
             let length = ranks.len().min(span);
-            let start = generator.random_range(0..=ranks.len() - length);
+            let start = match self.text.part {
+                Part::Any => generator.random_range(0..=ranks.len() - length),
+                Part::Last => ranks.len() - length,
+            };
             for (row, &rank) in (span - length..).zip(&ranks[start..start + length]) {
                 let dropped = generator.random::<f32>() < self.text.word_dropout;
                 let token = if dropped { 0 } else { token(rank, self.text.vocabulary) };
@@ -55,6 +58,7 @@ mod tests {
         let text = Text {
             vocabulary: 9,
             span: 4,
+            part: Part::Any,
             window: None,
             word_dropout: 0.0,
             vectors: Vectors::Random,

@@ -17,8 +17,9 @@ pub type Weights = HashMap<String, Vec<f32>>;
 const TABLE: &str = "embedding1.weight";
 const CODEBOOKS: &str = "embedding1.codebooks";
 
-/// Standard deviation of an embedding's values at the start.
-const SPREAD: f32 = 0.1;
+/// Standard deviation of the values of word vectors at the start. The smaller they are, the farther the optimizer's steps, whose
+/// length does not depend on that, carry them from what they say: with 0.1, the net soon knows its training texts by heart.
+const SPREAD: f32 = 1.0;
 
 /// One stage.
 pub struct Stage {
@@ -48,6 +49,10 @@ pub fn of(recipe: &Recipe, directory: &Path) -> Vec<Stage> {
             if let (Layer::Lstm { pooling, .. }, Some(new)) = (layer, stage.pooling) {
                 *pooling = new;
             }
+        }
+        if let Some(text) = &mut next.text {
+            text.span = stage.span.unwrap_or(text.span);
+            text.part = stage.part.unwrap_or(text.part);
         }
         let codes = stage.codes || stages.iter().any(|stage| stage.codes);
         let directory = directory.join(format!("stage-{}", index + 2));
@@ -80,7 +85,7 @@ impl Start {
     }
 }
 
-/// What `stage` starts from, after a stage that ended with `weights`.
+/// What `stage` starts from, after a stage that ended with `weights`, or with those given from elsewhere.
 pub fn start(stage: &Stage, data: &Samples, samples: usize, weights: Option<&Weights>) -> Result<Start> {
     let mut start = Start { codes: None, given: weights.cloned().unwrap_or_default() };
     let (Some(text), Samples::Texts(texts)) = (&stage.recipe.text, data) else { return Ok(start) };
@@ -110,8 +115,7 @@ fn vectors(stage: &Stage, text: &Text, tokens: &[Vec<u16>]) -> Vec<f32> {
     let samples: Vec<&[u16]> = tokens.iter().map(Vec::as_slice).collect();
     let mut vectors = word_vectors(&samples, text.vocabulary, dimensions.unwrap_or(1), stage.recipe.training.seed);
     let square = vectors.iter().map(|value| f64::from(value * value)).sum::<f64>() / vectors.len() as f64;
-    let spread: f32 = std::env::var("SPREAD").ok().and_then(|s| s.parse().ok()).unwrap_or(SPREAD);
-    let factor = if square > 0.0 { spread / square.sqrt() as f32 } else { 0.0 };
+    let factor = if square > 0.0 { SPREAD / square.sqrt() as f32 } else { 0.0 };
     vectors.iter_mut().for_each(|value| *value *= factor);
     vectors
 }

@@ -1,6 +1,6 @@
 //! What every board is put through. A case opens its own session, so that none depends on another.
 
-use crate::subject;
+use crate::{subject, texts};
 use anyhow::{Context, Result, bail, ensure};
 use firmware::link::{ErrorCode, Reply};
 use firmware::model::format::{Header, PACKING_PORTABLE};
@@ -22,6 +22,7 @@ pub type Case = (&'static str, fn(&'static Board, Place) -> Result<()>);
 pub const ANY: &[Case] = &[
     ("layers-equal-the-twin", layers_equal_the_twin),
     ("inferences-equal-the-twin", inferences_equal_the_twin),
+    ("texts-equal-the-twin", texts::texts_equal_the_twin),
     ("unusable-models-are-refused-with-the-reason", unusable_models_are_refused_with_the_reason),
     ("noise-on-the-link-is-answered", noise_on_the_link_is_answered),
     ("half-a-message-does-not-outlive-a-flash", half_a_message_does_not_outlive_a_flash),

@@ -3,6 +3,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`subject`] | a small model with random weights, in the shape of the digit CNN |
+//! | [`texts`] | a model that reads text, and its case |
 //! | [`cases`] | what every board is put through |
 //! | [`on_target`] | the tests that run on the core itself |
 //! | [`panics`] | which functions of the firmware can panic |
@@ -13,3 +14,4 @@ pub mod cases;
 pub mod on_target;
 pub mod panics;
 pub mod subject;
+pub mod texts;

@@ -1,15 +1,14 @@
 //! Words of reviews, and their ranks.
 
 use super::python2::dict_order;
+use firmware::text::is_separator;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// The words of `lower`, a text in ASCII lower case: what stands between blanks, tabs, line feeds and ASCII punctuation
-/// other than the apostrophe.
-// To be replaced by the tokeniser of `firmware::text`, which follows the same rule, once that is there.
+/// The words of `lower`, a text in ASCII lower case, as the device finds them.
 pub fn words(lower: &str) -> impl Iterator<Item = &str> {
-    let separates = |c: char| matches!(c, ' ' | '\t' | '\n') || c.is_ascii_punctuation() && c != '\'';
-    lower.split(separates).filter(|word| !word.is_empty())
+    // Separators are ASCII, which no byte of another character is.
+    lower.split(|c: char| u8::try_from(c).is_ok_and(is_separator)).filter(|word| !word.is_empty())
 }
 
 /// All words of `texts`, the most frequent first; those that are equally frequent stand as in a dictionary of Python 2

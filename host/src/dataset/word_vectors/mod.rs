@@ -19,7 +19,7 @@ use sparse::Sparse;
 
 /// Words up to this distance apart are near; a pair at distance d counts as `WINDOW + 1 − d`, in effect what word2vec
 /// does by drawing the window's width.
-const WINDOW: usize = 5;
+const WINDOW: usize = 10;
 /// Exponent of the context's probability: without it rare contexts get too much information (Levy et al. 2015).
 const SMOOTHING: f64 = 0.75;
 /// Columns beyond the wanted ones and rounds of iteration, by which the random subspace comes to hold the leading
