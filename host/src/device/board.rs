@@ -63,6 +63,8 @@ pub struct Board {
     pub clock_hz: u32,
     /// How to emulate it, where QEMU can.
     pub machine: Option<MachineSpec>,
+    /// Its firmware has the feature `defmt`, a log: flash has room for it beside the model.
+    pub has_log: bool,
     /// USB vendor and product ids of the probe that sits on the board, where the board exists.
     pub usb: Option<(u16, u16)>,
 }
@@ -82,6 +84,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x0010_0000..0x0020_0000,
         clock_hz: 25_000_000,
         machine: Some(MachineSpec { name: "mps2-an386", arguments: &[], code: 0..0x0010_0000 }),
+        has_log: true,
         usb: None,
     },
     Board {
@@ -94,6 +97,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x0010_0000..0x0020_0000,
         clock_hz: 25_000_000,
         machine: Some(MachineSpec { name: "mps2-an500", arguments: &[], code: 0..0x0010_0000 }),
+        has_log: true,
         usb: None,
     },
     Board {
@@ -106,6 +110,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x1010_0000..0x1020_0000,
         clock_hz: 20_000_000,
         machine: Some(MachineSpec { name: "mps2-an505", arguments: &[], code: 0x1000_0000..0x1010_0000 }),
+        has_log: true,
         usb: None,
     },
     Board {
@@ -118,6 +123,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x0002_0000..0x0008_0000,
         clock_hz: 20_000_000,
         machine: Some(MachineSpec { name: "mps3-an547", arguments: &[], code: 0..0x0002_0000 }),
+        has_log: true,
         usb: None,
     },
     Board {
@@ -130,6 +136,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x0000_8800..0x0004_0000,
         clock_hz: 16_000_000,
         machine: Some(MachineSpec { name: "microbit", arguments: &[], code: 0..0x0000_8800 }),
+        has_log: false,
         usb: Some((0x0D28, 0x0204)),
     },
     Board {
@@ -142,6 +149,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x0004_0000..0x0010_0000,
         clock_hz: 64_000_000,
         machine: None,
+        has_log: true,
         usb: Some((0x1366, 0x1051)),
     },
     Board {
@@ -154,6 +162,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x0804_0000..0x0810_0000,
         clock_hz: 216_000_000,
         machine: None,
+        has_log: true,
         usb: Some((0x0483, 0x374B)),
     },
     Board {
@@ -166,6 +175,7 @@ pub static BOARDS: &[Board] = &[
         model: 0x1010_0000..0x1040_0000,
         clock_hz: 150_000_000,
         machine: None,
+        has_log: true,
         usb: Some((0x2E8A, 0x000C)),
     },
 ];

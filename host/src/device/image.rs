@@ -4,6 +4,7 @@ use super::board::Board;
 use crate::setup::{self, ThumbToolchain};
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags, elf};
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -26,29 +27,19 @@ pub struct Firmware {
 impl Firmware {
     /// Builds the firmware of `board`, which takes no time when nothing has changed.
     pub fn build(board: &Board) -> Result<Self> {
-        let folder = project_folder()?.join("boards");
-        let target_folder = folder.join("target");
-        let toolchain = setup::thumb(board.core.target())?;
-        // The folder of a board that exists names this linker; Debian's Rust has its own, which outranks it.
-        if board.usb.is_some() && matches!(toolchain, ThumbToolchain::Installed { .. }) {
-            setup::flip_link()?;
+        Self::of(board, build(board, board.name, &["build"])?)
+    }
+
+    /// As [`Firmware::build`], but the firmware logs through defmt where the board has room for that.
+    pub fn build_with_log(board: &Board) -> Result<Self> {
+        match board.has_log {
+            true => Self::of(board, build(board, board.name, &["build", "--features", "defmt"])?),
+            false => Self::build(board),
         }
-        let output = toolchain
-            .cargo()
-            .args(["build", "--release", "--quiet", "--target", board.core.target(), "--target-dir"])
-            .arg(&target_folder)
-            // Meant for this machine, where it has been set.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .current_dir(folder.join(board.name))
-            .output()
-            .context("cannot start cargo")?;
-        if !output.status.success() {
-            bail!("the firmware of {} does not build: {}", board.name, String::from_utf8_lossy(&output.stderr).trim());
-        }
-        let path = target_folder.join(board.core.target()).join("release").join(board.name);
-        let elf = std::fs::read(&path).with_context(|| format!("cannot read the firmware {}", path.display()))?;
-        Self::parse(elf).with_context(|| format!("the firmware {} cannot be used", path.display()))
+    }
+
+    fn of(board: &Board, elf: Vec<u8>) -> Result<Self> {
+        Self::parse(elf).with_context(|| format!("the firmware of {} cannot be used", board.name))
     }
 
     /// Reads what the host needs out of an ELF file that `boards/common` is part of.
@@ -80,6 +71,54 @@ impl Firmware {
     pub fn function(&self, address: u32) -> Option<&str> {
         self.functions.iter().find(|(range, _)| range.contains(&address)).map(|(_, name)| name.as_str())
     }
+}
+
+/// Runs `cargo COMMAND --release` in the folder `package` of `boards/`, for `board`, and gives the ELF file that results.
+pub fn build(board: &Board, package: &str, command: &[&str]) -> Result<Vec<u8>> {
+    let boards = project_folder()?.join("boards");
+    let target_folder = boards.join("target");
+    let toolchain = setup::thumb(board.core.target())?;
+    // The folder of a board that exists names this linker; Debian's Rust has its own, which outranks it.
+    if board.usb.is_some() && matches!(toolchain, ThumbToolchain::Installed { .. }) {
+        setup::flip_link()?;
+    }
+    // Builds with other features or for another board end up at the same path: one at a time, until it is read.
+    let _lock = lock(&target_folder)?;
+    let output = toolchain
+        .cargo()
+        .args(command)
+        .args(["--release", "--quiet", "--message-format=json-render-diagnostics"])
+        .args(["--target", board.core.target(), "--target-dir"])
+        .arg(&target_folder)
+        // For the tests that run on the core, which are linked for any board.
+        .env("BOARD", board.name)
+        // Meant for this machine, where it has been set.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .current_dir(boards.join(package))
+        .output()
+        .context("cannot start cargo")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("boards/{package} does not build for {}: {}", board.name, said.trim());
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    let path = executables.next_back().with_context(|| format!("cargo names no executable of boards/{package}"))?;
+    std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Held until dropped.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("host.lock");
+    let context = || format!("cannot lock {}", path.display());
+    std::fs::create_dir_all(folder).with_context(context)?;
+    let file = File::options().create(true).append(true).open(&path).with_context(context)?;
+    file.lock().with_context(context)?;
+    Ok(file)
 }
 
 /// The folder that holds `boards/`: above the current folder, else that of this tool's sources.

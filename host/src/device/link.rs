@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Index of the RTT channels, up and down, that carry the link.
 const CHANNEL: usize = 0;
+/// Index of the channel up that carries the log, in a firmware that has one.
+const LOG_CHANNEL: usize = 1;
 /// How long a board may take for its next reply.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a board may take from reset until it has set up its channels.
@@ -93,6 +95,19 @@ impl Link {
             }
         }
         Ok(replies)
+    }
+
+    /// What the board has logged since it started or since the last call. What its buffer had no room for is lost.
+    pub fn log(&mut self, core: &mut Core<'_>) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let Some(channel) = self.rtt.up_channel(LOG_CHANNEL) else { return Ok(bytes) };
+        // Twice the channel's buffer, whose content can be in two pieces: a board that logs for ever has an end here.
+        for _ in 0..2 {
+            let mut chunk = vec![0; channel.buffer_size()];
+            let count = channel.read(core, &mut chunk)?;
+            bytes.extend_from_slice(&chunk[..count]);
+        }
+        Ok(bytes)
     }
 
     /// Sends what fits the board's buffer; whether anything did.

@@ -78,18 +78,23 @@ impl Session {
 
     /// As [`Session::open`], at a place of the caller's choice.
     pub fn open_at(board: &'static Board, place: Place, container: &[u8]) -> Result<Self> {
-        let mut session = Self::open_unchecked(board, place, container)?;
-        let hello = session.hello()?;
-        if let Some(error) = hello.model_error {
-            bail!("{} refuses the model: {error}", board.name);
-        }
+        let mut session = Self::open_with(board, place, container, Firmware::build(board)?)?;
+        session.check_model()?;
         Ok(session)
     }
 
-    /// As [`Session::open_at`], but leaves it to the caller to ask whether the device takes the model.
-    pub fn open_unchecked(board: &'static Board, place: Place, container: &[u8]) -> Result<Self> {
-        let firmware = Firmware::build(board)?;
+    /// As [`Session::open_at`], with a firmware that has been built already; leaves it to the caller to ask whether
+    /// the device takes the model.
+    pub fn open_with(board: &'static Board, place: Place, container: &[u8], firmware: Firmware) -> Result<Self> {
         Self::program(board, place, container, firmware, true)
+    }
+
+    /// Fails, with the device's reason, when it refuses the model.
+    pub fn check_model(&mut self) -> Result<()> {
+        match self.hello()?.model_error {
+            Some(error) => bail!("{} refuses the model: {error}", self.board.name),
+            None => Ok(()),
+        }
     }
 
     /// Replaces the model on a board that runs the firmware already; the device may refuse it, as
@@ -288,6 +293,16 @@ impl Session {
         self.probe.core(0)?.read_32(stack.start.into(), &mut words).context("cannot read the stack")?;
         let untouched = words.iter().take_while(|&&word| word == STACK_PAINT).count();
         Ok((words.len() - untouched) as u32 * 4)
+    }
+
+    /// What the firmware has logged since it started, as defmt encodes it; nothing where it has no log.
+    pub fn log(&mut self) -> Result<Vec<u8>> {
+        self.link.log(&mut self.probe.core(0)?)
+    }
+
+    /// The core, for a look beyond the link.
+    pub fn core(&mut self) -> Result<probe_rs::Core<'_>> {
+        Ok(self.probe.core(0)?)
     }
 
     fn check_input(&self, input: &[i8]) -> Result<()> {

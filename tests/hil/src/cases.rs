@@ -1,13 +1,15 @@
 //! What every board is put through. A case opens its own session, so that none depends on another.
 
-use crate::{subject, texts};
-use anyhow::{Context, Result, bail, ensure};
+use crate::report::report;
+use crate::{on_target, panics, subject, texts};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use firmware::link::{ErrorCode, Reply};
 use firmware::model::format::{Header, PACKING_PORTABLE};
 use host::device::emulator::server::Server;
-use host::device::{Board, Place, Session};
+use host::device::{Board, Firmware, Place, Session};
 use host::setup;
 use host::twin::Twin;
+use probe_rs::{MemoryInterface, RegisterId};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::mem::offset_of;
@@ -15,30 +17,66 @@ use std::time::{Duration, Instant};
 
 const SEED: u64 = 1;
 
-/// A case: its name and what it does with a board at a place.
-pub type Case = (&'static str, fn(&'static Board, Place) -> Result<()>);
+/// A case and its name.
+pub type Case = (&'static str, Run);
+
+/// What a case does.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// Talks to a board that runs the firmware with the [`subject`]; when that fails, the board is asked for a report.
+    Session(fn(&mut Session) -> Result<()>),
+    /// Takes a board at a place as it likes.
+    Board(fn(&'static Board, Place) -> Result<()>),
+}
+
+use Run::{Board as OnBoard, Session as InSession};
 
 /// Cases for boards of both kinds.
 pub const ANY: &[Case] = &[
-    ("layers-equal-the-twin", layers_equal_the_twin),
-    ("inferences-equal-the-twin", inferences_equal_the_twin),
-    ("texts-equal-the-twin", texts::texts_equal_the_twin),
-    ("unusable-models-are-refused-with-the-reason", unusable_models_are_refused_with_the_reason),
-    ("noise-on-the-link-is-answered", noise_on_the_link_is_answered),
-    ("half-a-message-does-not-outlive-a-flash", half_a_message_does_not_outlive_a_flash),
-    ("the-stack-has-room", the_stack_has_room),
+    ("layers-equal-the-twin", InSession(layers_equal_the_twin)),
+    ("inferences-equal-the-twin", InSession(inferences_equal_the_twin)),
+    ("texts-equal-the-twin", InSession(texts::texts_equal_the_twin)),
+    ("unusable-models-are-refused-with-the-reason", InSession(unusable_models_are_refused_with_the_reason)),
+    ("noise-on-the-link-is-answered", InSession(noise_on_the_link_is_answered)),
+    ("half-a-message-does-not-outlive-a-flash", InSession(half_a_message_does_not_outlive_a_flash)),
+    ("the-stack-has-room", InSession(the_stack_has_room)),
 ];
 
 /// Cases for emulated boards alone.
 pub const EMULATED: &[Case] = &[
-    ("instruction-counts-repeat", instruction_counts_repeat),
-    ("a-killed-emulator-is-an-error", a_killed_emulator_is_an_error),
-    ("two-run-side-by-side", two_run_side_by_side),
-    ("stock-tools-find-the-served-probe", stock_tools_find_the_served_probe),
+    ("instruction-counts-repeat", InSession(instruction_counts_repeat)),
+    ("a-killed-emulator-is-an-error", OnBoard(a_killed_emulator_is_an_error)),
+    ("two-run-side-by-side", OnBoard(two_run_side_by_side)),
+    ("stock-tools-find-the-served-probe", OnBoard(stock_tools_find_the_served_probe)),
+    ("panics-only-where-known", OnBoard(panics::only_where_known)),
 ];
 
+/// Cases of some emulated boards: the boards and the case.
+pub const CHOSEN: &[(&[&str], Case)] = &[
+    (&["mps2-an386", "mps3-an547"], ("a-panic-is-reported", OnBoard(a_panic_is_reported))),
+    (&["mps2-an505", "microbit"], ("a-fault-is-reported", OnBoard(a_fault_is_reported))),
+    (&on_target::BOARDS, ("tests-on-the-core-pass", OnBoard(on_target::run))),
+];
+
+impl Run {
+    /// Runs the case; the error of one in a session ends with the board's report.
+    pub fn run(self, board: &'static Board, place: Place) -> Result<()> {
+        match self {
+            InSession(case) => in_session(board, place, case),
+            OnBoard(case) => case(board, place),
+        }
+    }
+}
+
+fn in_session(board: &'static Board, place: Place, case: impl FnOnce(&mut Session) -> Result<()>) -> Result<()> {
+    let mut session = open(board, place)?;
+    let outcome = session.check_model().and_then(|()| case(&mut session));
+    outcome.map_err(|error| anyhow!("{error:#}\n{}", report(&mut session)))
+}
+
 fn open(board: &'static Board, place: Place) -> Result<Session> {
-    Session::open_at(board, place, &subject::container(board.core.packing(), SEED))
+    let container = subject::container(board.core.packing(), SEED);
+    Session::open_with(board, place, &container, Firmware::build_with_log(board)?)
 }
 
 /// What the twin's ops write, byte for byte: the subject's tensors behind the input, in the order of its ops.
@@ -46,8 +84,7 @@ fn outputs(container: &[u8], input: &[i8]) -> Result<Vec<Vec<u8>>> {
     Ok(Twin::new(container)?.trace(input)?.split_off(1))
 }
 
-fn layers_equal_the_twin(board: &'static Board, place: Place) -> Result<()> {
-    let mut session = open(board, place)?;
+fn layers_equal_the_twin(session: &mut Session) -> Result<()> {
     let portable = subject::container(PACKING_PORTABLE, SEED);
     for image in 0..3 {
         let input = subject::input(image);
@@ -65,8 +102,7 @@ fn layers_equal_the_twin(board: &'static Board, place: Place) -> Result<()> {
     Ok(())
 }
 
-fn inferences_equal_the_twin(board: &'static Board, place: Place) -> Result<()> {
-    let mut session = open(board, place)?;
+fn inferences_equal_the_twin(session: &mut Session) -> Result<()> {
     let portable = subject::container(PACKING_PORTABLE, SEED);
     for image in 0..20 {
         let input = subject::input(image);
@@ -76,13 +112,12 @@ fn inferences_equal_the_twin(board: &'static Board, place: Place) -> Result<()> 
     Ok(())
 }
 
-fn unusable_models_are_refused_with_the_reason(board: &'static Board, place: Place) -> Result<()> {
-    let packing = board.core.packing();
+fn unusable_models_are_refused_with_the_reason(session: &mut Session) -> Result<()> {
+    let packing = session.board().core.packing();
     let good = subject::container(packing, SEED);
     let (mut damaged, mut future) = (good.clone(), good.clone());
     damaged[good.len() / 2] ^= 1;
     future[offset_of!(Header, version)] = 2;
-    let mut session = open(board, place)?;
     for (container, reason) in [
         (damaged, "the model is damaged"),
         (future, "the model has version 2, this build reads version 1"),
@@ -101,8 +136,7 @@ fn unusable_models_are_refused_with_the_reason(board: &'static Board, place: Pla
     session.infer(&subject::input(0)).map(drop)
 }
 
-fn noise_on_the_link_is_answered(board: &'static Board, place: Place) -> Result<()> {
-    let mut session = open(board, place)?;
+fn noise_on_the_link_is_answered(session: &mut Session) -> Result<()> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
     for length in [1, 20, 600, 2000] {
         let mut noise: Vec<u8> = (0..length).map(|_| random.random_range(1..=255)).collect();
@@ -117,19 +151,17 @@ fn noise_on_the_link_is_answered(board: &'static Board, place: Place) -> Result<
     session.infer(&subject::input(0)).map(drop)
 }
 
-fn half_a_message_does_not_outlive_a_flash(board: &'static Board, place: Place) -> Result<()> {
-    let mut session = open(board, place)?;
+fn half_a_message_does_not_outlive_a_flash(session: &mut Session) -> Result<()> {
     let (portable, input) = (subject::container(PACKING_PORTABLE, SEED + 1), subject::input(0));
     // The start of a frame that would be 250 bytes long.
     session.send_unanswered(&[250, 1, 2, 3])?;
-    session.replace_model(&subject::container(board.core.packing(), SEED + 1))?;
+    session.replace_model(&subject::container(session.board().core.packing(), SEED + 1))?;
     let expected = outputs(&portable, &input)?.pop().context("the model has no op")?;
     ensure!(session.infer(&input)?.output == expected, "the new model's answer is not the twin's");
     Ok(())
 }
 
-fn the_stack_has_room(board: &'static Board, place: Place) -> Result<()> {
-    let mut session = open(board, place)?;
+fn the_stack_has_room(session: &mut Session) -> Result<()> {
     session.infer(&subject::input(0))?;
     let (used, room) = (session.stack_bytes()?, session.firmware().stack.len() as u32);
     ensure!(used > 64, "{used} bytes of stack cannot be true");
@@ -137,8 +169,7 @@ fn the_stack_has_room(board: &'static Board, place: Place) -> Result<()> {
     Ok(())
 }
 
-fn instruction_counts_repeat(board: &'static Board, place: Place) -> Result<()> {
-    let mut session = open(board, place)?;
+fn instruction_counts_repeat(session: &mut Session) -> Result<()> {
     let input = subject::input(0);
     let first = session.count(&input)?;
     for _ in 0..3 {
@@ -196,7 +227,46 @@ fn stock_tools_find_the_served_probe(board: &'static Board, _: Place) -> Result<
     std::thread::spawn(move || server.serve(&qemu, machine));
     let place = Place::Attached(format!("20b7:9db1:unix:{}", path.display()));
     for _ in 0..2 {
-        inferences_equal_the_twin(board, place.clone())?;
+        in_session(board, place.clone(), inferences_equal_the_twin)?;
     }
     std::fs::remove_file(&path).context("the socket is gone")
+}
+
+/// A trial fails because the firmware panics, as it does where its model changes behind its back.
+fn a_panic_is_reported(board: &'static Board, place: Place) -> Result<()> {
+    let outcome = in_session(board, place, |session| {
+        // The flash of an emulated MPS board is RAM.
+        session.core()?.write_8(board.model.start.into(), &subject::too_demanding(board.core.packing()))?;
+        session.infer(&subject::input(0)).map(drop)
+    });
+    let model = format!("INFO  {}: model random-cnn", board.name);
+    told(outcome, &[&model, "ERROR panicked at", "firmware::kernels", "common::serve"])
+}
+
+/// A trial fails because the core calls an undefined instruction.
+fn a_fault_is_reported(board: &'static Board, place: Place) -> Result<()> {
+    let outcome = in_session(board, place, |session| {
+        const LR: RegisterId = RegisterId(14);
+        const PC: RegisterId = RegisterId(15);
+        const UNDEFINED: [u8; 2] = [0, 0xDE];
+        let address = session.firmware().stack.start;
+        let mut core = session.core()?;
+        let caller = core.halt(Duration::from_secs(2))?.pc as u32;
+        core.write_8(address.into(), &UNDEFINED)?;
+        core.write_core_reg(LR, caller | 1)?;
+        core.write_core_reg(PC, address)?;
+        core.run()?;
+        drop(core);
+        session.hello().map(drop)
+    });
+    told(outcome, &["HardFault", "-- exception --", "common::serve"])
+}
+
+/// Fails where the error that a trial was to end with lacks one of `parts`.
+fn told(outcome: Result<()>, parts: &[&str]) -> Result<()> {
+    let error = format!("{:#}", outcome.err().context("the trial passed")?);
+    let missing: Vec<_> = parts.iter().filter(|part| !error.contains(**part)).collect();
+    ensure!(missing.is_empty(), "the error does not tell {missing:?}: {error}");
+    ensure!(error.lines().count() < 60, "the error is long: {error}");
+    Ok(())
 }

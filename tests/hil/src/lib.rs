@@ -7,11 +7,13 @@
 //! | [`cases`] | what every board is put through |
 //! | [`on_target`] | the tests that run on the core itself |
 //! | [`panics`] | which functions of the firmware can panic |
+//! | [`report`] | what a failed trial tells of its board: log and backtrace |
 //!
 //! `tests/hil.rs` makes a trial of each board and case.
 
 pub mod cases;
 pub mod on_target;
 pub mod panics;
+pub mod report;
 pub mod subject;
 pub mod texts;

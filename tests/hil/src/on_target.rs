@@ -2,11 +2,10 @@
 //! test to run, and whose exit status is the answer. On a board, `probe-rs run` does the same.
 
 use anyhow::{Context, Result, bail, ensure};
-use host::device::image::project_folder;
-use host::device::{Board, Place};
+use host::device::{Board, Place, image};
 use host::setup;
 use object::{Object, ObjectSection, ObjectSymbol};
-use std::path::PathBuf;
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,9 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn run(board: &'static Board, _place: Place) -> Result<()> {
     let machine = board.machine.as_ref().with_context(|| format!("{} cannot be emulated", board.name))?;
     let qemu = setup::qemu()?;
-    let elf = build(board)?;
-    let tests = tests(&std::fs::read(&elf)?)?;
-    ensure!(!tests.is_empty(), "{} holds no test", elf.display());
+    let elf = image::build(board, "on-target", &["test", "--no-run"])?;
+    let tests = tests(&elf)?;
+    ensure!(!tests.is_empty(), "the ELF file for {} holds no test", board.name);
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(&elf)?;
     let mut failures = String::new();
     for Test { name, address } in tests {
         let mut command = Command::new(&qemu);
@@ -32,7 +33,7 @@ pub fn run(board: &'static Board, _place: Place) -> Result<()> {
             .arg("-semihosting-config")
             .arg(format!("enable=on,target=native,arg=run_addr,arg={address}"))
             .arg("-kernel")
-            .arg(&elf);
+            .arg(file.path());
         let output = finish(command).with_context(|| format!("{name} on {}", board.name))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -41,36 +42,6 @@ pub fn run(board: &'static Board, _place: Place) -> Result<()> {
     }
     ensure!(failures.is_empty(), "on {}:{failures}", board.name);
     Ok(())
-}
-
-/// The ELF file with the tests, linked for `board`.
-fn build(board: &Board) -> Result<PathBuf> {
-    let boards = project_folder()?.join("boards");
-    let output = setup::thumb(board.core.target())?
-        .cargo()
-        .args(["test", "--release", "--no-run", "--message-format=json", "--target", board.core.target()])
-        .arg("--target-dir")
-        .arg(boards.join("target"))
-        .env("BOARD", board.name)
-        // Meant for this machine, where it has been set.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .current_dir(boards.join("on-target"))
-        .output()
-        .context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!("the tests for {} do not build: {}", board.name, String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let mut executables = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    let built = executables.next_back().context("cargo names no executable")?;
-    // The tests of another board with the same core are linked to the same place.
-    let own = built.with_file_name(format!("on_target-{}", board.name));
-    std::fs::copy(&built, &own).with_context(|| format!("cannot write {}", own.display()))?;
-    Ok(own)
 }
 
 /// Runs a command that says little to its end, or ends it after [`PATIENCE`].

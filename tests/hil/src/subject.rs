@@ -23,6 +23,18 @@ pub fn too_large(packing: u8) -> Vec<u8> {
     builder.finish()
 }
 
+/// The container with a first convolution that needs 9 KB of scratch, more than any board has. Its op and tensor tables
+/// lie where those of [`container`] do.
+pub fn too_demanding(packing: u8) -> Vec<u8> {
+    let mut builder = builder(packing, 1);
+    builder.tensors[0].shape = Shape { height: 32, width: 36, channels: 1 };
+    builder.tensors[1].shape = Shape::vector(32);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let op = conv2d(packing, &mut random, [32, 36, 1], 32, [1, 1]);
+    builder.ops[0] = OpSpec { input: 0, output: 1, ..op };
+    builder.finish()
+}
+
 /// The container with its first op's weights packed in a way that no version knows.
 pub fn unknown_packing(packing: u8) -> Vec<u8> {
     let mut builder = builder(packing, 1);
@@ -49,8 +61,8 @@ fn builder(packing: u8, seed: u64) -> ModelBuilder {
         place(128, Shape::vector(10), Element::I32),
     ];
     let mut ops = vec![
-        conv2d(packing, &mut random, 1, 32),
-        conv2d(packing, &mut random, 32, 64),
+        conv2d(packing, &mut random, [3, 3, 1], 32, [2, 2]),
+        conv2d(packing, &mut random, [3, 3, 32], 64, [2, 2]),
         dense(packing, &mut random, 1600, 128),
         dense(packing, &mut random, 128, 10),
     ];
@@ -61,13 +73,20 @@ fn builder(packing: u8, seed: u64) -> ModelBuilder {
     ModelBuilder { name: "random-cnn".into(), labels, tensors, ops, input: 0, output: 4 }
 }
 
-/// 3 × 3, ReLU, max-pool 2 × 2.
-fn conv2d(packing: u8, random: &mut Xoshiro256PlusPlus, inputs: usize, outputs: usize) -> OpSpec {
-    let weights = weights(random, outputs * 9 * inputs);
+/// A convolution with a kernel of height, width and input channels, ReLU and a max-pool.
+fn conv2d(
+    packing: u8,
+    random: &mut Xoshiro256PlusPlus,
+    kernel: [usize; 3],
+    outputs: usize,
+    pool: [usize; 2],
+) -> OpSpec {
+    let [height, width, inputs] = kernel;
+    let weights = weights(random, outputs * height * width * inputs);
     let output_stage = output_stage(random, &weights, outputs);
-    let weights = packing::conv2d(packing, &weights, [outputs, 3, 3, inputs]);
-    let window = Window { kernel: [3, 3], stride: [1, 1], padding: [0; 4] };
-    op(packing, Parameters::Conv2d { weights, output_stage, window, pool: [2, 2] })
+    let weights = packing::conv2d(packing, &weights, [outputs, height, width, inputs]);
+    let window = Window { kernel: [height, width], stride: [1, 1], padding: [0; 4] };
+    op(packing, Parameters::Conv2d { weights, output_stage, window, pool })
 }
 
 fn dense(packing: u8, random: &mut Xoshiro256PlusPlus, inputs: usize, outputs: usize) -> OpSpec {

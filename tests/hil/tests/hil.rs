@@ -5,8 +5,7 @@
 //!
 //! `HIL_REPEAT=200` runs each trial so many times in a row and tells how many failed.
 
-use hil::cases::{ANY, Case, EMULATED};
-use hil::{on_target, panics};
+use hil::cases::{ANY, CHOSEN, Case, EMULATED};
 use host::device::{Board, Place, boards};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -16,15 +15,8 @@ fn main() {
     for board in boards() {
         if board.machine.is_some() {
             trials.extend(ANY.iter().chain(EMULATED).map(|case| trial(board, Place::Emulated, "emulated", case)));
-            trials.push(trial(
-                board,
-                Place::Emulated,
-                "emulated",
-                &("panics-only-where-known", panics::only_where_known),
-            ));
-            if on_target::BOARDS.contains(&board.name) {
-                trials.push(trial(board, Place::Emulated, "emulated", &("tests-on-the-core-pass", on_target::run)));
-            }
+            let chosen = CHOSEN.iter().filter(|(names, _)| names.contains(&board.name));
+            trials.extend(chosen.map(|(_, case)| trial(board, Place::Emulated, "emulated", case)));
         }
         if board.usb.is_some() {
             trials.extend(real(board));
@@ -44,7 +36,7 @@ fn real(board: &'static Board) -> Vec<Trial> {
 }
 
 fn trial(board: &'static Board, place: Place, kind: &str, &(name, case): &Case) -> Trial {
-    let run = move || case(board, place.clone()).map_err(|error| format!("{error:#}"));
+    let run = move || case.run(board, place.clone()).map_err(|error| format!("{error:#}"));
     Trial::test(format!("{}/{name}", board.name), move || repeat(run).map_err(Failed::from)).with_kind(kind)
 }
 
