@@ -1,8 +1,8 @@
 //! Tests that run on the core itself: kernels against golden vectors, the container's check, the interpreter
 //! and the link, compiled and linked as the firmware is.
 //!
-//! On an emulated board they are trials of `cargo test --release -p hil`. On any board with a probe, from
-//! this folder, with the board's target and probe-rs's name of its chip:
+//! On an emulated board they are trials of `cargo test --release -p hil`. On any board with a probe, real or served by
+//! `host probe serve` (the README tells how), from this folder, with the board's target and probe-rs's name of its chip:
 //!
 //! ```sh
 //! export CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUNNER="probe-rs run --chip nRF52840_xxAA"

@@ -37,18 +37,20 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let spec = board.machine.as_ref().with_context(|| format!("{name} cannot be emulated"))?;
     let path = socket.unwrap_or_else(|| default_socket(&name));
     let server = Server::bind(&path)?;
+    let description = path.with_extension("yaml");
     ctrlc::set_handler({
-        let path = path.clone();
+        let files = [path.clone(), description.clone()];
         move || {
-            let _ = std::fs::remove_file(&path);
+            for file in &files {
+                let _ = std::fs::remove_file(file);
+            }
             std::process::exit(0);
         }
     })?;
-    eprintln!("{name} is at the probe 20b7:9db1:unix:{}, chip {}", path.display(), board.chip);
-    if let Some(description) = board.chip_description {
-        let file = path.with_extension("yaml");
-        std::fs::write(&file, description).with_context(|| format!("cannot write {}", file.display()))?;
-        eprintln!("its chip description, for --chip-description-path, is {}", file.display());
+    if let Some(text) = board.chip_description {
+        std::fs::write(&description, text).with_context(|| format!("cannot write {}", description.display()))?;
+        eprintln!("chip description of {name}, for --chip-description-path: {}", description.display());
     }
+    eprintln!("{name} is at the probe 20b7:9db1:unix:{}, chip {}", path.display(), board.chip);
     server.serve(&setup::qemu()?, spec)
 }

@@ -122,7 +122,7 @@ pub static BOARDS: &[Board] = &[
         ram: 0x2000_0000..0x2008_0000,
         model: 0x0002_0000..0x0008_0000,
         clock_hz: 20_000_000,
-        machine: Some(MachineSpec { name: "mps3-an547", arguments: &[], code: 0..0x0002_0000 }),
+        machine: Some(MachineSpec { name: "mps3-an547", arguments: &[], code: 0..0x0008_0000 }),
         has_log: true,
         usb: None,
     },
@@ -135,7 +135,7 @@ pub static BOARDS: &[Board] = &[
         ram: 0x2000_0000..0x2000_4000,
         model: 0x0000_8800..0x0004_0000,
         clock_hz: 16_000_000,
-        machine: Some(MachineSpec { name: "microbit", arguments: &[], code: 0..0x0000_8800 }),
+        machine: Some(MachineSpec { name: "microbit", arguments: &[], code: 0..0x0004_0000 }),
         has_log: false,
         usb: Some((0x0D28, 0x0204)),
     },
@@ -252,12 +252,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regions_lie_in_flash_and_code_ends_before_the_model() {
+    fn regions_lie_in_flash() {
         for board in BOARDS {
             assert!(board.flash.start <= board.model.start && board.model.end <= board.flash.end, "{}", board.name);
             assert!(board.model.start.is_multiple_of(format::ALIGNMENT as u32), "{}", board.name);
             if let Some(machine) = &board.machine {
-                assert!(machine.code.end <= board.model.start, "{}", board.name);
+                assert!(
+                    board.flash.start <= machine.code.start && machine.code.end <= board.flash.end,
+                    "{}",
+                    board.name
+                );
             }
         }
     }

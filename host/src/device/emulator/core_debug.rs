@@ -55,6 +55,7 @@ const STEP_TIMEOUT: Duration = Duration::from_millis(200);
 pub struct CoreDebug<M> {
     machine: M,
     breakpoints: Breakpoints,
+    cpuid: u32,
     is_v6m: bool,
     is_running: bool,
     /// Called running, but stopped in the emulator: it would lock up.
@@ -72,11 +73,13 @@ impl<M: Machine> CoreDebug<M> {
     pub fn new(mut machine: M, code: Range<u32>) -> io::Result<Self> {
         let mut id = [0; 4];
         machine.read_stopped(CPUID, &mut id)?;
+        let cpuid = u32::from_le_bytes(id);
         // Cortex-M0 and M0+.
-        let is_v6m = matches!(u32::from_le_bytes(id) >> 4 & 0xFFF, 0xC20 | 0xC60);
+        let is_v6m = matches!(cpuid >> 4 & 0xFFF, 0xC20 | 0xC60);
         Ok(Self {
             machine,
             breakpoints: Breakpoints::new(code, is_v6m),
+            cpuid,
             is_v6m,
             is_running: false,
             is_parked: false,
@@ -132,7 +135,7 @@ impl<M: Machine> CoreDebug<M> {
         if let Some(value) = self.breakpoints.read_unit(address) {
             return Ok(value);
         }
-        if let Some(value) = rom_table::read(address, self.is_v6m) {
+        if let Some(value) = rom_table::read(address, self.cpuid) {
             return Ok(value);
         }
         match address {

@@ -46,7 +46,7 @@ pub struct MachineSpec {
     pub name: &'static str,
     /// Further arguments of QEMU.
     pub arguments: &'static [&'static str],
-    /// Where a program can lie.
+    /// Where a program can lie; one that is not this tool's firmware may take the model's region too.
     pub code: Range<u32>,
 }
 

@@ -1,5 +1,5 @@
 //! The CoreSight ROM table (ADIv5, part D) by which a debugger finds the units of the core, and the
-//! identification registers of the units that the emulator itself has not got.
+//! identification registers of the units, which the emulator itself has not got or not right.
 
 /// Where the table lies.
 pub const BASE: u32 = 0xE00F_F000;
@@ -7,32 +7,65 @@ const SCS: u32 = 0xE000_E000;
 const FPB: u32 = 0xE000_2000;
 const PRESENT: u32 = 0b11;
 
-/// CIDR0 to 3 of a ROM table (class 1) and of a generic component (class 14).
-const CIDR_TABLE: [u32; 4] = [0x0D, 0x10, 0x05, 0xB1];
-const CIDR_GENERIC: [u32; 4] = [0x0D, 0xE0, 0x05, 0xB1];
-/// PIDR4 to 7 and 0 to 3, in address order: Arm's designer code and the unit's part number.
-const PIDR_TABLE_V7M: [u32; 8] = [4, 0, 0, 0, 0xC4, 0xB4, 0x0B, 0];
-const PIDR_TABLE_V6M: [u32; 8] = [4, 0, 0, 0, 0x71, 0xB4, 0x0B, 0];
-const PIDR_FPB_V7M: [u32; 8] = [4, 0, 0, 0, 0x03, 0xB0, 0x2B, 0];
-const PIDR_FPB_V6M: [u32; 8] = [4, 0, 0, 0, 0x0B, 0xB0, 0x0B, 0];
+// Classes of components.
+const TABLE: u32 = 1;
+const CORESIGHT: u32 = 9;
+const GENERIC: u32 = 14;
 
-/// The word at `address`; `None` where this module has nothing to say.
-pub fn read(address: u32, is_v6m: bool) -> Option<u32> {
+/// DEVARCH of Arm's debug architecture for ARMv8-M and of its breakpoint unit, version 2.
+const ARCHITECTURE_SCS: u32 = 0x4770_2A04;
+const ARCHITECTURE_FPB: u32 = 0x4770_1A03;
+/// Offset of the registers that are the same in all: PIDR4 to 7, PIDR0 to 3, CIDR0 to 3.
+const IDENTIFICATION: u32 = 0xFD0;
+const DEVARCH: u32 = 0xFBC;
+
+/// The identity of one unit.
+struct Unit {
+    part: u32,
+    class: u32,
+    /// Of a CoreSight component.
+    architecture: u32,
+}
+
+/// The word at `address` of the core that CPUID says; `None` where this module has nothing to say.
+pub fn read(address: u32, cpuid: u32) -> Option<u32> {
+    let core = cpuid >> 4 & 0xFFF;
+    // The units of ARMv8-M carry the core's own number, those before numbers of their own.
+    let (table, fpb, is_v8m) = match core {
+        0xC20 | 0xC60 => (0x471, 0x00B, false),
+        0xC27 => (0x4C8, 0x00E, false),
+        0xC20..=0xC2F => (0x4C4, 0x003, false),
+        _ => (core, core, true),
+    };
     let offset = address & 0xFFF;
+    let unit = |part, architecture| match is_v8m {
+        true => Unit { part, class: CORESIGHT, architecture },
+        false => Unit { part, class: GENERIC, architecture: 0 },
+    };
     match address & !0xFFF {
         BASE => Some(match offset {
             0x000 => SCS.wrapping_sub(BASE) | PRESENT,
             0x004 => FPB.wrapping_sub(BASE) | PRESENT,
-            _ => {
-                identification(offset, if is_v6m { &PIDR_TABLE_V6M } else { &PIDR_TABLE_V7M }, &CIDR_TABLE).unwrap_or(0)
-            }
+            _ => Unit { part: table, class: TABLE, architecture: 0 }.register(offset).unwrap_or(0),
         }),
-        FPB => identification(offset, if is_v6m { &PIDR_FPB_V6M } else { &PIDR_FPB_V7M }, &CIDR_GENERIC),
+        FPB => unit(fpb, ARCHITECTURE_FPB).register(offset),
+        SCS if is_v8m => unit(core, ARCHITECTURE_SCS).register(offset),
         _ => None,
     }
 }
 
-fn identification(offset: u32, pidr: &[u32; 8], cidr: &[u32; 4]) -> Option<u32> {
-    let index = (offset.checked_sub(0xFD0)? / 4) as usize;
-    pidr.iter().chain(cidr).nth(index).copied()
+impl Unit {
+    fn register(&self, offset: u32) -> Option<u32> {
+        if offset == DEVARCH && self.class == CORESIGHT {
+            return Some(self.architecture);
+        }
+        // Arm's designer code stands around the part's number.
+        let registers = [4, 0, 0, 0, self.part & 0xFF, 0xB0 | self.part >> 8, 0x0B, 0].into_iter().chain([
+            0x0D,
+            self.class << 4,
+            0x05,
+            0xB1,
+        ]);
+        registers.zip((IDENTIFICATION..).step_by(4)).find(|&(_, at)| at == offset).map(|(value, _)| value)
+    }
 }
