@@ -238,7 +238,7 @@ mod tests {
         let entry = |text: &str| ("defmt_info".to_owned(), text.to_owned());
         [
             (1, entry("{=str} at {=u16:x}, {0=str}: {}")),
-            (2, entry("Big|Small { by: {=i8} }|None")),
+            (2, entry("Big|Small {{ by: {=i8} }}|None")),
             (3, entry("x{=[?]}")),
         ]
         .into()
