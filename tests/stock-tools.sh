@@ -146,6 +146,10 @@ board() {
         unset BOARD
         popd >/dev/null ;;
     esac
+
+    # Behind the server's watchdog; the next client gets a new one.
+    kill -9 "$(pgrep -P "$(pgrep -P "$server")" qemu)"
+    passes "$board: probe-rs info, when QEMU has been killed" "$core" probe-rs info --verbose --protocol swd
     stop
 }
 

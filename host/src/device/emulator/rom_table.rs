@@ -69,3 +69,30 @@ impl Unit {
         registers.zip((IDENTIFICATION..).step_by(4)).find(|&(_, at)| at == offset).map(|(value, _)| value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CPUID as QEMU's cores have it, and the part that the table names.
+    #[test]
+    fn each_core_has_a_table_of_its_own() {
+        for (cpuid, part) in [
+            (0x410C_C200, 0x471),
+            (0x410F_C241, 0x4C4),
+            (0x411F_C272, 0x4C8),
+            (0x410F_D213, 0xD21),
+            (0x410F_D221, 0xD22),
+        ] {
+            let byte = |offset| read(BASE + offset, cpuid).unwrap();
+            assert_eq!(byte(0xFE0) | (byte(0xFE4) & 0xF) << 8, part, "{cpuid:#x}");
+            assert_eq!(byte(0xFF4) >> 4, TABLE);
+        }
+    }
+
+    #[test]
+    fn armv8m_names_its_architecture() {
+        assert_eq!(read(SCS + DEVARCH, 0x410F_D213), Some(ARCHITECTURE_SCS));
+        assert_eq!(read(SCS + DEVARCH, 0x410F_C241), None);
+    }
+}
