@@ -1,12 +1,15 @@
-"""Time of a training step of the digit CNN: Thimble's ONNX graph against PyTorch.
+"""Time of a training step: Thimble's ONNX graph against PyTorch.
 
-    pip install torch numpy && python host/benches/step_vs_pytorch.py [--rounds 15] [--steps 20] [--threads 2]
+    pip install torch numpy && python host/benches/step_vs_pytorch.py [--net cnn|lstm] [--rounds 15] [--steps 20] [--threads 2]
 
-Method: the same net (conv 3x3x32 ReLU, pool, conv 3x3x64 ReLU, pool, dense 128 ReLU, dense 10), batch 128,
-Adam, softmax cross-entropy, float32, data that stay the same and are in memory; loss read after every step on both sides.
-`benches/step.rs` runs Thimble's steps in a process of its own. Rounds alternate: some steps of Thimble, as many of PyTorch's
-default form, as many of PyTorch's fastest form (channels_last, fused Adam), so that a drift of the machine's speed meets
-all three. Two rounds warm up; reported are each one's median and the median of the rounds' ratios.
+cnn: conv 3x3x32 ReLU, pool, conv 3x3x64 ReLU, pool, dense 128 ReLU, dense 10; batch 128, softmax cross-entropy; against
+PyTorch's default form and its fastest (channels_last, fused Adam).
+lstm: embedding 20,000 x 128, LSTM 128, dense 1 over 80 words; batch 64, binary cross-entropy. With dropout 0.2 on input and
+state, against a loop over PyTorch's operators (nn.LSTM has no dropout on the state); without, against nn.LSTM.
+
+Method: Adam, float32, data and masks that stay the same and are in memory; loss read after every step on both sides.
+`benches/step.rs` runs Thimble's steps in a process of its own. Rounds alternate between all contenders, so that a drift of the
+machine's speed meets all of them. Two rounds warm up; reported are each one's median and the median of the rounds' ratios.
 
 Run it on an idle machine: load slows PyTorch down far more than ONNX Runtime, which flatters the ratio. The load average is
 printed with the result; above 0.5 the result is worth nothing.
@@ -24,43 +27,41 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 parser = argparse.ArgumentParser()
+parser.add_argument("--net", choices=["cnn", "lstm"], default="cnn")
 parser.add_argument("--rounds", type=int, default=15)
 parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
 load = os.getloadavg()[0]
-
 root = Path(__file__).resolve().parents[2]
 command = ["cargo", "bench", "--quiet", "--package", "host", "--bench", "step"]
-environment = {**os.environ, "THREADS": str(arguments.threads)}
 subprocess.run([*command, "--no-run"], cwd=root, check=True)
-thimble = subprocess.Popen(command, cwd=root, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-nodes = thimble.stdout.readline().strip()
 
 
-def thimble_steps(count):
-    thimble.stdin.write(f"{count}\n")
-    thimble.stdin.flush()
-    return float(thimble.stdout.readline())
+class Thimble:
+    """Steps of Thimble, in a process of its own."""
+
+    def __init__(self, net):
+        environment = {**os.environ, "THREADS": str(arguments.threads), "NET": net}
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, cwd=root, env=environment, text=True, stdin=pipe, stdout=pipe)
+        self.nodes = self.process.stdout.readline().strip()
+
+    def __call__(self, count):
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
 
 
-def pytorch(fast):
-    layers = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU()]
-    layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10)]
-    net = nn.Sequential(*layers)
-    images = torch.zeros(128, 1, 28, 28)
-    images[:, :, 4:24, 4:24] = torch.rand(128, 1, 20, 20)
-    labels = torch.arange(128) % 10
-    if fast:
-        net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3, fused=fast)
+def pytorch(net, loss_of, fused=False):
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3, fused=fused)
 
     def steps(count):
         start = time.perf_counter()
         for _ in range(count):
             optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(net(images), labels)
+            loss = loss_of(net)
             loss.backward()
             optimizer.step()
             loss.item()
@@ -69,17 +70,69 @@ def pytorch(fast):
     return steps
 
 
-contenders = {"thimble": thimble_steps, "pytorch default": pytorch(False), "pytorch fastest": pytorch(True)}
+def cnn(fast):
+    layers = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU()]
+    layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10)]
+    net = nn.Sequential(*layers)
+    images = torch.zeros(128, 1, 28, 28)
+    images[:, :, 4:24, 4:24] = torch.rand(128, 1, 20, 20)
+    labels = torch.arange(128) % 10
+    if fast:
+        net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    return pytorch(net, lambda net: F.cross_entropy(net(images), labels), fused=fast)
+
+
+class Sentiment(nn.Module):
+    """`masks`: of input [N, 1, D] and state [N, H], or none."""
+
+    def __init__(self, masks):
+        super().__init__()
+        self.embedding, self.lstm, self.head = nn.Embedding(20_000, 128), nn.LSTM(128, 128, batch_first=True), nn.Linear(128, 1)
+        self.masks = masks
+
+    def forward(self, tokens):
+        x = self.embedding(tokens)
+        if self.masks is None:
+            return self.head(self.lstm(x)[1][0][0])
+        x = x * self.masks[0]
+        z = F.linear(x, self.lstm.weight_ih_l0, self.lstm.bias_ih_l0 + self.lstm.bias_hh_l0).transpose(0, 1)
+        h = c = torch.zeros(len(tokens), 128)
+        for step in z:
+            i, f, g, o = (step + (h * self.masks[1]) @ self.lstm.weight_hh_l0.T).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+        return self.head(h)
+
+
+def lstm(masked):
+    tokens = (torch.arange(64 * 80) * 7919 % 20_000).reshape(64, 80)
+    targets = (torch.arange(64) % 2).float()[:, None]
+    mask = lambda *shape: (torch.rand(*shape) > 0.2) / 0.8
+    net = Sentiment([mask(64, 1, 128), mask(64, 128)] if masked else None)
+    return pytorch(net, lambda net: F.binary_cross_entropy_with_logits(net(tokens), targets))
+
+
+# Of each pair, the second is measured against the first.
+if arguments.net == "cnn":
+    ours = Thimble("cnn")
+    contenders = {"thimble": ours, "pytorch default": cnn(False), "pytorch fastest": cnn(True)}
+    pairs = [("thimble", "pytorch default"), ("thimble", "pytorch fastest")]
+else:
+    contenders = {"thimble, dropout": Thimble("lstm"), "pytorch, loop with dropout": lstm(True)}
+    contenders |= {"thimble, plain": Thimble("lstm-plain"), "pytorch, nn.LSTM": lstm(False)}
+    pairs = [("thimble, dropout", "pytorch, loop with dropout"), ("thimble, plain", "pytorch, nn.LSTM")]
+    pairs += [("thimble, dropout", "pytorch, nn.LSTM")]
 times = {name: [] for name in contenders}
 for number in range(arguments.rounds + 2):
     for name, steps in contenders.items():
         seconds = steps(arguments.steps)
         if number >= 2:
             times[name].append(1000 * seconds / arguments.steps)
-thimble.stdin.close()
-thimble.wait()
 
+nodes = ", ".join(steps.nodes for steps in contenders.values() if isinstance(steps, Thimble))
 print(f"{nodes}, PyTorch {torch.__version__}, {arguments.threads} threads, load average before {load:.2f}")
 for name, milliseconds in times.items():
-    ratio = statistics.median(theirs / ours for ours, theirs in zip(times["thimble"], milliseconds))
-    print(f"{name:16} {statistics.median(milliseconds):7.2f} ms a step   {ratio:5.2f} x Thimble's time")
+    print(f"{name:28} {statistics.median(milliseconds):7.2f} ms a step")
+for ours, theirs in pairs:
+    ratio = statistics.median(b / a for a, b in zip(times[ours], times[theirs]))
+    print(f"{theirs} takes {ratio:.2f} times as long as {ours}")
