@@ -112,10 +112,38 @@ fn vectors(stage: &Stage, text: &Text, tokens: &[Vec<u16>]) -> Vec<f32> {
         Layer::Embedding { dimensions } => Some(*dimensions),
         _ => None,
     });
+    let dimensions = dimensions.unwrap_or(1);
     let samples: Vec<&[u16]> = tokens.iter().map(Vec::as_slice).collect();
-    let mut vectors = word_vectors(&samples, text.vocabulary, dimensions.unwrap_or(1), stage.recipe.training.seed);
+    let mut vectors = word_vectors(&samples, text.vocabulary, dimensions, stage.recipe.training.seed);
     let square = vectors.iter().map(|value| f64::from(value * value)).sum::<f64>() / vectors.len() as f64;
+    if let Storage::Codes(parts) = text.storage {
+        deal(&mut vectors, dimensions, parts);
+    }
     let factor = if square > 0.0 { SPREAD / square.sqrt() as f32 } else { 0.0 };
     vectors.iter_mut().for_each(|value| *value *= factor);
     vectors
+}
+
+/// Deals the values of each of `vectors`, which come with the most telling first, to `parts` parts in turn, so that each part,
+/// and so each codebook, has as much to tell (Ge et al. 2013, "Optimized product quantization").
+fn deal(vectors: &mut [f32], dimensions: usize, parts: usize) {
+    let width = dimensions / parts;
+    for vector in vectors.chunks_exact_mut(dimensions) {
+        let before = vector.to_vec();
+        for (rank, value) in before.into_iter().enumerate() {
+            vector[rank % parts * width + rank / parts] = value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_gets_its_share_of_what_tells_most() {
+        let mut vectors: Vec<f32> = (0..12).map(|value| value as f32).collect();
+        deal(&mut vectors, 6, 2);
+        assert_eq!(vectors, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0, 6.0, 8.0, 10.0, 7.0, 9.0, 11.0]);
+    }
 }
