@@ -101,7 +101,8 @@ fn data(network: &Network, batch: usize) -> Vec<Vec<f32>> {
     let outputs = network.outputs();
     let target = |at: usize| f32::from(at % outputs.max(2) == at / outputs % outputs.max(2));
     let targets = (0..batch * outputs).map(target).collect();
-    let mask = |size: usize, rate: f32| (0..size).map(|at| if at % 5 == 0 { 0.0 } else { 1.0 / (1.0 - rate) }).collect();
+    let mask =
+        |size: usize, rate: f32| (0..size).map(|at| if at % 5 == 0 { 0.0 } else { 1.0 / (1.0 - rate) }).collect();
     let masks = network.masks().iter().map(|m| mask(batch * m.shape.iter().product::<usize>(), m.rate));
     [inputs, targets].into_iter().chain(masks).collect()
 }

@@ -68,7 +68,8 @@ fn text_rows(
     }
     for (length, group) in by_length {
         for batch in group.chunks(TEXTS) {
-            let flat: Vec<i64> = batch.iter().flat_map(|(_, tokens)| tokens.iter().map(|&token| token.into())).collect();
+            let flat: Vec<i64> =
+                batch.iter().flat_map(|(_, tokens)| tokens.iter().map(|&token| token.into())).collect();
             let outputs = model.run(&[("tokens", &[batch.len(), length], &flat)])?;
             for ((row, _), answer) in batch.iter().zip(answers(&outputs, batch.len())?) {
                 rows[*row] = answer;

@@ -7,7 +7,7 @@ use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{Session, builder::GraphOptimizationLevel, builder::SessionBuilder};
-use ort::value::{PrimitiveTensorElementType, DynValue, Tensor, TensorElementType, TensorRef, ValueType};
+use ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef, ValueType};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -199,7 +199,10 @@ impl Inference {
 
     /// Runs the model on `inputs` (name, shape, row-major values) and gives all outputs in the model's order; integers are
     /// converted to `f32`.
-    pub fn run<T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(&mut self, inputs: &[(&str, &[usize], &[T])]) -> Result<Vec<Output>> {
+    pub fn run<T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
+        &mut self,
+        inputs: &[(&str, &[usize], &[T])],
+    ) -> Result<Vec<Output>> {
         let mut values = Vec::with_capacity(inputs.len());
         for (name, shape, data) in inputs {
             let tensor =

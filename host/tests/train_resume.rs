@@ -46,7 +46,16 @@ fn dataset() -> Dataset {
 
 fn run(recipe: &Recipe, directory: &Path, resume: bool, stop: &AtomicBool) -> anyhow::Result<Summary> {
     let dataset = dataset();
-    train::run(&Options { recipe, dataset: &dataset, device: Device::Cpu, init: None, resume, directory, stop, show: false })
+    train::run(&Options {
+        recipe,
+        dataset: &dataset,
+        device: Device::Cpu,
+        init: None,
+        resume,
+        directory,
+        stop,
+        show: false,
+    })
 }
 
 #[test]

@@ -4,8 +4,8 @@ use crate::artifacts::read;
 use crate::commands::print_json;
 use crate::device::{Session, board};
 use crate::export::{self, pack_for};
-use crate::recipe;
 use crate::quantize::{Float, Network};
+use crate::recipe;
 use crate::twin::Twin;
 use anyhow::{Context, Result, anyhow, ensure};
 use firmware::model::Parameters;
@@ -114,7 +114,8 @@ fn count_network(session: &mut Session, network: &Network<Float>) -> Result<(u64
     let input = vec![0; network.tensors[network.input].shape.elements()];
     let counts = session.count(&input).context("cannot count instructions")?;
     let layers = network.ops.iter().zip(&counts.ops);
-    let layers = layers.map(|(op, &instructions)| Layer { name: op.name.clone(), macs: network.macs(op), instructions });
+    let layers =
+        layers.map(|(op, &instructions)| Layer { name: op.name.clone(), macs: network.macs(op), instructions });
     Ok((counts.total, layers.collect()))
 }
 

@@ -50,10 +50,11 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let onnx = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
     let dataset = dataset::load(found.recipe.data.source, arguments.data.as_deref())?;
     let samples = without_validation(&dataset.train, found.recipe.data.validation)?;
-    let text = found.recipe.text.as_ref().map(|text| Text {
-        storage: arguments.storage.unwrap_or(text.storage),
-        ..text.clone()
-    });
+    let text = found
+        .recipe
+        .text
+        .as_ref()
+        .map(|text| Text { storage: arguments.storage.unwrap_or(text.storage), ..text.clone() });
     let storage = text.as_ref().map_or(String::new(), |text| format!(" --storage {}", text.storage));
     // One probability has no label of its own.
     let classifies = found.recipe.data.target == Target::Class && text.is_none();

@@ -194,7 +194,8 @@ mod tests {
         assert_eq!((dataset.train.len(), dataset.test.len()), (60_000, 10_000));
         assert_eq!(dataset.train.labels()[..5], [5, 0, 4, 1, 9]);
         assert_eq!(dataset.test.labels()[..5], [7, 2, 1, 0, 4]);
-        let mean = dataset.train.images().unwrap().pixels.iter().map(|&pixel| u64::from(pixel)).sum::<u64>() as f64 / (60_000.0 * 784.0);
+        let mean = dataset.train.images().unwrap().pixels.iter().map(|&pixel| u64::from(pixel)).sum::<u64>() as f64
+            / (60_000.0 * 784.0);
         assert!((mean / 255.0 - 0.1307).abs() < 1e-4, "{mean}"); // the figure that everyone normalises by
         assert_eq!(dataset.test, load(Some(&Path::new(&shared).join("mnist"))).unwrap().test);
     }

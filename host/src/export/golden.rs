@@ -78,12 +78,7 @@ impl Golden {
             Ok(Vector { name: name.into(), input: hex, tensors_crc32, output: twin.answer() })
         });
         let vectors = vectors.collect::<Result<_>>()?;
-        Ok(Self {
-            model: twin.model().name().into(),
-            model_crc32: twin.model().crc32(),
-            vectors,
-            texts: Vec::new(),
-        })
+        Ok(Self { model: twin.model().name().into(), model_crc32: twin.model().crc32(), vectors, texts: Vec::new() })
     }
 
     /// Lets the twin of `container` read a few texts.

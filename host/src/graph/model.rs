@@ -209,7 +209,11 @@ fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Written, outer: &
                 None => state[index].clone(),
                 Some(sequence) if sequence < scan.sequences => {
                     let flat = format!("{prefix}in{index}");
-                    protos.push(plain("Squeeze", vec![format!("{stem}/in{index}/{step}"), ZERO.into()], vec![flat.clone()]));
+                    protos.push(plain(
+                        "Squeeze",
+                        vec![format!("{stem}/in{index}/{step}"), ZERO.into()],
+                        vec![flat.clone()],
+                    ));
                     flat
                 }
                 Some(_) => inputs[index].clone(),
@@ -218,7 +222,8 @@ fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Written, outer: &
         }
         let inner = Names { prefix: prefix.clone(), values };
         let body = scan.body.nodes_proto(&inner);
-        let constants = body.values.iter().filter(|value| matches!(scan.body.entries[value.0].origin, Origin::Constant(_)));
+        let constants =
+            body.values.iter().filter(|value| matches!(scan.body.entries[value.0].origin, Origin::Constant(_)));
         for &value in constants {
             let name = body.name(&scan.body, &inner, value);
             let tensor = tensor_proto(name.clone(), &scan.body.entries[value.0]);

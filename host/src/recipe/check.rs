@@ -17,11 +17,19 @@ type Checked<T = ()> = Result<T, Fault>;
 /// Shape of one sample between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    Image { height: usize, width: usize, channels: usize },
-    Flat { length: usize },
+    Image {
+        height: usize,
+        width: usize,
+        channels: usize,
+    },
+    Flat {
+        length: usize,
+    },
     Tokens,
     /// So many values a token.
-    Sequence { width: usize },
+    Sequence {
+        width: usize,
+    },
 }
 
 impl Recipe {
@@ -69,7 +77,8 @@ impl Recipe {
     fn check_text(&self) -> Checked {
         let source = self.data.source.name();
         let fault = |message: String| Err(Fault { way: vec![Key("text")], message });
-        let Text { vocabulary, span, window, word_dropout, storage, .. } = match (&self.text, self.data.source.image()) {
+        let Text { vocabulary, span, window, word_dropout, storage, .. } = match (&self.text, self.data.source.image())
+        {
             (None, Some(_)) => return Ok(()),
             (Some(_), Some(_)) => return fault(format!("[text] says how texts are read, and {source} are images")),
             (None, None) => return fault(format!("[text] is missing: say how the texts of {source} are read")),
@@ -127,7 +136,8 @@ impl Recipe {
     /// a last layer that does not give one value per class.
     pub fn shapes(&self) -> Checked<Vec<Shape>> {
         let image = self.data.source.image();
-        let mut shape = image.map_or(Shape::Tokens, |[height, width, channels]| Shape::Image { height, width, channels });
+        let mut shape =
+            image.map_or(Shape::Tokens, |[height, width, channels]| Shape::Image { height, width, channels });
         let mut parameters = 0;
         let mut shapes = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
@@ -281,7 +291,8 @@ impl Place<'_> {
                 match input {
                     Shape::Sequence { .. } => Ok(Shape::Flat { length: units }),
                     input => {
-                        let message = format!("input is {}, expected a sequence: put an embedding before", input.words());
+                        let message =
+                            format!("input is {}, expected a sequence: put an embedding before", input.words());
                         Err(self.fault(None, message))
                     }
                 }

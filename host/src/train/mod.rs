@@ -90,7 +90,10 @@ pub fn run(options: &Options<'_>) -> Result<Summary> {
         stages::forget(&stages[1..])?;
     }
     let mut weights = match options.init {
-        Some(path) => Some(init::load(path, &Network::new(&options.recipe.layers, input(options.recipe, &options.dataset.train)?)?)?),
+        Some(path) => Some(init::load(
+            path,
+            &Network::new(&options.recipe.layers, input(options.recipe, &options.dataset.train)?)?,
+        )?),
         None => None,
     };
     let (mut steps, mut epochs) = (0, Vec::new());

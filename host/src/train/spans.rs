@@ -50,11 +50,8 @@ mod tests {
 
     #[test]
     fn short_texts_end_with_the_span_and_long_ones_are_cut_anywhere() {
-        let texts = Texts {
-            texts: vec![String::new(); 2],
-            ranks: vec![vec![3, 9], (1..=20).collect()],
-            labels: vec![0, 1],
-        };
+        let texts =
+            Texts { texts: vec![String::new(); 2], ranks: vec![vec![3, 9], (1..=20).collect()], labels: vec![0, 1] };
         let text = Text {
             vocabulary: 9,
             span: 4,

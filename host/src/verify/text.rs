@@ -30,7 +30,8 @@ impl Cut {
         let mut cut = Cut { texts: Vec::new(), tokens: Vec::new() };
         for (content, ranks) in texts.texts.iter().zip(&texts.ranks) {
             let tokens = tokens(ranks, text.vocabulary, text.window);
-            let spoken: Vec<&[u8]> = pieces(content.as_bytes()).filter(|piece| !piece.iter().copied().all(is_separator)).collect();
+            let spoken: Vec<&[u8]> =
+                pieces(content.as_bytes()).filter(|piece| !piece.iter().copied().all(is_separator)).collect();
             if tokens.is_empty() || words(content.as_bytes()).count() != ranks.len() {
                 continue;
             }
@@ -94,7 +95,8 @@ impl Cut {
         let model = tract_onnx::onnx().model_for_read(&mut &*onnx)?;
         let answer = |tokens: &Vec<u16>| {
             let fact = i64::fact([1, tokens.len()]);
-            let model = model.clone().with_input_fact(0, fact.into())?.into_typed()?.into_decluttered()?.into_runnable()?;
+            let model =
+                model.clone().with_input_fact(0, fact.into())?.into_typed()?.into_decluttered()?.into_runnable()?;
             let tokens: Vec<i64> = tokens.iter().map(|&token| token.into()).collect();
             let tokens = tract_ndarray::Array2::from_shape_vec((1, tokens.len()), tokens)?;
             let answers = model.run(tvec!(Tensor::from(tokens).into()))?;

@@ -44,7 +44,9 @@ impl Model {
     pub fn new(name: String, on: On, container: Vec<u8>, classes: Vec<String>) -> Result<Self> {
         let place = match on {
             On::Int8 => Place::Twin(Box::new(Twin::new(&container)?)),
-            On::Board(board) => Place::Board(Box::new(Session::open(board, &pack_for(&container, board.core.packing())?)?)),
+            On::Board(board) => {
+                Place::Board(Box::new(Session::open(board, &pack_for(&container, board.core.packing())?)?))
+            }
             On::Float | On::Qdq => {
                 bail!("{name} on {on} knows no words, only their numbers; read texts on int8 or on a board")
             }
@@ -66,7 +68,11 @@ impl Model {
             return print_json(&Report { model: self.name.clone(), on: self.on.to_string(), answers });
         }
         for Opinion { input, label, probability, words, unknown } in &answers {
-            println!("{label} ({:.1} % {}), {words} words, {unknown} unknown: {input}", 100.0 * probability, self.classes[1]);
+            println!(
+                "{label} ({:.1} % {}), {words} words, {unknown} unknown: {input}",
+                100.0 * probability,
+                self.classes[1]
+            );
         }
         Ok(())
     }
@@ -101,7 +107,11 @@ impl Model {
             }
             if let Some((_, reading)) = seen.last() {
                 let Opinion { label, probability, words, unknown, .. } = self.opinion("", reading)?;
-                println!("{label} ({:.1} % {}), {words} words, {unknown} unknown\n", 100.0 * probability, self.classes[1]);
+                println!(
+                    "{label} ({:.1} % {}), {words} words, {unknown} unknown\n",
+                    100.0 * probability,
+                    self.classes[1]
+                );
             }
         }
         Ok(())
@@ -118,5 +128,15 @@ impl Model {
 /// A scale with a mark where `probability` lies.
 fn bar(probability: f64) -> String {
     let mark = (probability * 20.0).round() as usize;
-    (0..=20).map(|place| if place == mark { '●' } else if place == 10 { '┼' } else { '─' }).collect()
+    (0..=20)
+        .map(|place| {
+            if place == mark {
+                '●'
+            } else if place == 10 {
+                '┼'
+            } else {
+                '─'
+            }
+        })
+        .collect()
 }

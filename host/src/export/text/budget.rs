@@ -22,7 +22,8 @@ pub fn budget(
 ) -> Result<Budget> {
     let twin = Twin::new(&packed[0].1)?;
     let vocabulary = twin.model().text().map(|text| text.vocabulary);
-    let vocabulary_bytes = vocabulary.map_or(0, |words| size_of_val(words.displacements) + size_of_val(words.fingerprints));
+    let vocabulary_bytes =
+        vocabulary.map_or(0, |words| size_of_val(words.displacements) + size_of_val(words.fingerprints));
     let packing = |(name, container): &(&str, Vec<u8>)| {
         let scratch_bytes = Twin::new(container)?.model().scratch_bytes();
         Ok(Packing { name: name.to_string(), scratch_bytes, container_bytes: container.len() })

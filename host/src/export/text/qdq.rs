@@ -42,8 +42,12 @@ pub fn qdq(model: &Sentiment, table: &Table, lstm: &Lstm, head: &Logit, name: &s
         let inputs = [&format!("{name}.int")[..], &format!("{name}.scale")];
         node("DequantizeLinear", &inputs, name, axis.map(|axis| int("axis", axis)).into_iter().collect())
     };
-    let mut recurrence =
-        node("LSTM", &["vectors", "lstm.weight", "lstm.recurrent", "lstm.bias"], "", vec![int("hidden_size", units as i64)]);
+    let mut recurrence = node(
+        "LSTM",
+        &["vectors", "lstm.weight", "lstm.recurrent", "lstm.bias"],
+        "",
+        vec![int("hidden_size", units as i64)],
+    );
     recurrence.output.push("state".into());
     let nodes = vec![
         node("Transpose", &["tokens"], "steps", vec![ints("perm", &[1, 0])]),

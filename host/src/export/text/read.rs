@@ -85,7 +85,8 @@ pub fn read(onnx: &[u8]) -> Result<Sentiment> {
         [floats(2, 1, "weights")?, floats(2, 2, "recurrent weights")?, floats(2, 3, "biases")?];
     let (head, weights) = floats(5, 1, "weights")?;
     let (_, head_bias) = floats(5, 2, "bias")?;
-    let (&[vocabulary, dimensions], &[1, _, width], &[1, gates, units], &[1, state]) = (&table[..], &w[..], &r[..], &head[..])
+    let (&[vocabulary, dimensions], &[1, _, width], &[1, gates, units], &[1, state]) =
+        (&table[..], &w[..], &r[..], &head[..])
     else {
         anyhow::bail!("the weights have the sizes {table:?}, {w:?}, {r:?}, {head:?}, which make no text classifier")
     };

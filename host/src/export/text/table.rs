@@ -78,7 +78,10 @@ impl Table {
                 let bytes = usize::from(*codes_per_row);
                 let part = width / bytes;
                 let codes = codes[row * bytes..][..bytes].iter().enumerate();
-                codes.flat_map(|(i, &code)| &codebooks[(i * CODES + usize::from(code)) * part..][..part]).copied().collect()
+                codes
+                    .flat_map(|(i, &code)| &codebooks[(i * CODES + usize::from(code)) * part..][..part])
+                    .copied()
+                    .collect()
             }
         }
     }

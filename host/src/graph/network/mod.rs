@@ -66,9 +66,13 @@ pub enum Role {
     /// A row a token.
     Embedding,
     /// From the state of `units` values back to the gates.
-    Recurrent { units: usize },
+    Recurrent {
+        units: usize,
+    },
     /// Biases of an LSTM's gates.
-    Gates { units: usize },
+    Gates {
+        units: usize,
+    },
 }
 
 impl Role {
@@ -298,7 +302,13 @@ impl Network {
         };
         let weights = self.parameters.len();
         self.parameters.push(Parameter { name: format!("{name}.{suffix}"), shape, role: Role::Embedding });
-        self.stages.push(Stage::Embedding(Embedding { name, dimensions, weights, codes: codes.map(<[u8]>::to_vec), bytes }));
+        self.stages.push(Stage::Embedding(Embedding {
+            name,
+            dimensions,
+            weights,
+            codes: codes.map(<[u8]>::to_vec),
+            bytes,
+        }));
         Ok(Flow::Sequence(dimensions))
     }
 
@@ -332,7 +342,9 @@ fn simple(graph: &mut Graph, stage: &Stage, x: Value, parameters: &[Value]) -> R
             let y = graph.gemm(x, parameters[*weights], Some(parameters[weights + 1]), false, true)?;
             activate(graph, y, *activation)
         }
-        Stage::Conv { .. } | Stage::Dropout { .. } | Stage::Embedding(_) | Stage::Lstm(_) => unreachable!("both forms of the forward pass handle these"),
+        Stage::Conv { .. } | Stage::Dropout { .. } | Stage::Embedding(_) | Stage::Lstm(_) => {
+            unreachable!("both forms of the forward pass handle these")
+        }
     }
 }
 

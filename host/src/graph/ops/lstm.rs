@@ -54,7 +54,9 @@ impl Operator for Lstm {
     }
 
     fn gradient(&self, graph: &mut Graph, node: &Node, dy: Value) -> Result<Vec<Value>> {
-        let &[h0, c0, z, recurrent, ref mask @ ..] = &node.inputs[..] else { unreachable!("checked when it was added") };
+        let &[h0, c0, z, recurrent, ref mask @ ..] = &node.inputs[..] else {
+            unreachable!("checked when it was added")
+        };
         let [steps, batch, units] = graph.dimensions(node.output, "a sequence of states")?;
         let (factors, to_cell, forget) = factors(graph, node, c0)?;
         let body = backward_body(batch, units, mask.first().is_some())?;
