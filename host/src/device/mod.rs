@@ -5,7 +5,7 @@
 //! | [`board`] | the table of boards |
 //! | [`image`] | the firmware of a board: built, sized |
 //! | [`flash`] | programming through probe-rs |
-//! | [`session`] | a running board: inferences, single ops, tensors |
+//! | [`session`] | a running board: inferences, single ops, tensors; texts in `text` |
 //! | [`emulator`] | a debug probe for boards that exist only in QEMU |
 //!
 //! Both kinds of board are reached through probe-rs, so what works on one works on the other.
@@ -17,6 +17,7 @@ pub mod flash;
 pub mod image;
 mod link;
 pub mod session;
+mod text;
 
 pub use board::{Board, Core, Place, board, boards};
 pub use count::Counts;

@@ -6,7 +6,6 @@ use super::flash::{self, Image};
 use super::image::Firmware;
 use super::link::{Link, NoReply, RawReply};
 use crate::setup;
-use crate::twin::{Reading, integers};
 use anyhow::{Context, Result, anyhow, bail};
 use firmware::link::{DATA_BYTES, PROTOCOL, Reply, Request};
 use firmware::model::{Element, Model};
@@ -18,8 +17,6 @@ use std::time::Duration;
 use zerocopy::IntoBytes;
 
 const HALT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Bytes of a text that a board gets at once: some ten words, which a slow core reads in less than a second.
-const TEXT_BYTES: usize = 64;
 /// What cortex-m-rt fills the stack with before `main`.
 const STACK_PAINT: u32 = 0xCCCC_CCCC;
 
@@ -34,16 +31,16 @@ pub struct Session {
     link: Link,
     emulator: Option<u32>,
     input_bytes: usize,
-    output: TensorPlace,
+    pub(super) output: TensorPlace,
     op_count: u16,
 }
 
 /// Where the answer is.
 #[derive(Clone, Copy)]
-struct TensorPlace {
-    index: u16,
-    bytes: usize,
-    element: Element,
+pub(super) struct TensorPlace {
+    pub index: u16,
+    pub bytes: usize,
+    pub element: Element,
 }
 
 /// What one inference gave.
@@ -200,45 +197,6 @@ impl Session {
         Ok(Answer { output: self.collect(&replies[run + 1..], self.output.bytes)?, ticks })
     }
 
-    /// Sends a text from its start, lets the board read it word by word, and gives its answer.
-    pub fn read_text(&mut self, text: &[u8]) -> Result<Reading> {
-        self.restart_text()?;
-        self.push_text(text)?;
-        self.answer_text().map(|(reading, _)| reading)
-    }
-
-    /// Lets the board forget the text so far.
-    pub fn restart_text(&mut self) -> Result<()> {
-        let replies = self.exchange(&[Request::Reset])?;
-        self.done(&replies[0], &Request::Reset).map(drop)
-    }
-
-    /// Lets the board read on; gives the ticks of its clock that the words took.
-    pub fn push_text(&mut self, text: &[u8]) -> Result<u64> {
-        let mut ticks = 0;
-        // The board answers a request when it has read it: not too many at once, or its answer would come too late.
-        for part in text.chunks(TEXT_BYTES) {
-            let request = Request::Text { data: part };
-            let replies = self.exchange(&[request])?;
-            ticks += u64::from(self.done(&replies[0], &request)?);
-        }
-        Ok(ticks)
-    }
-
-    /// The board's answer to the text so far, and the ticks that it took beside those of the words before.
-    pub fn answer_text(&mut self) -> Result<(Reading, u32)> {
-        let reads = reads(self.output.index, self.output.bytes);
-        let requests: Vec<_> = [Request::Answer].into_iter().chain(reads).collect();
-        let replies = self.exchange(&requests)?;
-        let (words, unknown, ticks) = match replies[0].parse()? {
-            Reply::Text { words, unknown, ticks } => (words, unknown, ticks),
-            Reply::Error(error) => bail!("{} answers {:?}: {error}", self.board.name, Request::Answer),
-            _ => return Err(self.unexpected("Text")),
-        };
-        let output = integers(&self.collect(&replies[1..], self.output.bytes)?, self.output.element);
-        Ok((Reading { words, unknown, output }, ticks))
-    }
-
     /// Writes the whole input tensor.
     pub fn write_input(&mut self, input: &[i8]) -> Result<()> {
         self.check_input(input)?;
@@ -312,7 +270,7 @@ impl Session {
         Ok(())
     }
 
-    fn exchange(&mut self, requests: &[Request<'_>]) -> Result<Vec<RawReply>> {
+    pub(super) fn exchange(&mut self, requests: &[Request<'_>]) -> Result<Vec<RawReply>> {
         let mut core = self.probe.core(0)?;
         match self.link.exchange(&mut core, requests) {
             Ok(replies) => Ok(replies),
@@ -327,7 +285,7 @@ impl Session {
         }
     }
 
-    fn done(&self, reply: &RawReply, request: &Request<'_>) -> Result<u32> {
+    pub(super) fn done(&self, reply: &RawReply, request: &Request<'_>) -> Result<u32> {
         match reply.parse()? {
             Reply::Done { ticks } => Ok(ticks),
             Reply::Error(error) => bail!("{} answers {request:?}: {error}", self.board.name),
@@ -335,7 +293,7 @@ impl Session {
         }
     }
 
-    fn collect(&self, replies: &[RawReply], bytes: usize) -> Result<Vec<u8>> {
+    pub(super) fn collect(&self, replies: &[RawReply], bytes: usize) -> Result<Vec<u8>> {
         let mut tensor = Vec::with_capacity(bytes);
         for reply in replies {
             match reply.parse()? {
@@ -347,7 +305,7 @@ impl Session {
         Ok(tensor)
     }
 
-    fn unexpected(&self, wanted: &str) -> anyhow::Error {
+    pub(super) fn unexpected(&self, wanted: &str) -> anyhow::Error {
         anyhow!("{} answered something else than {wanted}: its firmware is of another version", self.board.name)
     }
 }
@@ -415,7 +373,7 @@ fn writes(bytes: &[u8]) -> Vec<Request<'_>> {
     chunks.map(|(index, data)| Request::Write { offset: (index * DATA_BYTES) as u16, data }).collect()
 }
 
-fn reads<'a>(tensor: u16, bytes: usize) -> impl Iterator<Item = Request<'a>> {
+pub(super) fn reads<'a>(tensor: u16, bytes: usize) -> impl Iterator<Item = Request<'a>> {
     (0..bytes).step_by(DATA_BYTES).map(move |offset| Request::Read {
         tensor,
         offset: offset as u16,

@@ -3,12 +3,13 @@
 mod check;
 mod fault;
 mod load;
+mod shapes;
 #[cfg(test)]
 mod tests;
 
-pub use check::Shape;
 pub use fault::{Fault, Step};
 pub use load::{Found, find};
+pub use shapes::Shape;
 
 use crate::graph::{Layer, Pooling};
 use serde::{Deserialize, Serialize};
