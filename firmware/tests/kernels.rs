@@ -223,6 +223,8 @@ proptest! {
         (values, weights, stage, outputs) in (1usize..=70, 1usize..=9).prop_flat_map(|(inputs, outputs)| {
             (values(inputs), values(inputs * outputs), stage(outputs), Just(outputs))
         }),
+        // Layers take whatever scratch there is.
+        scratch_words in 0usize..=40,
     ) {
         let inputs = values.len();
         let stage = stage.spread(|channel| range(&weights[channel * inputs..][..inputs]));
@@ -236,8 +238,8 @@ proptest! {
         let run = |packed: &[i8], dense: DenseKernel<i8>, dense_logits: DenseKernel<i32>| {
             let layer = Dense { inputs, outputs, weights: packed, stage: stage.view() };
             let (mut i8s, mut i32s) = (vec![77; outputs], vec![77; outputs]);
-            dense(&layer, &values, &mut i8s, &mut []);
-            dense_logits(&layer, &values, &mut i32s, &mut []);
+            dense(&layer, &values, &mut i8s, &mut vec![0xa5a5_a5a5; scratch_words]);
+            dense_logits(&layer, &values, &mut i32s, &mut vec![0xa5a5_a5a5; scratch_words]);
             (i8s, i32s.into_iter().map(i128::from).collect::<Vec<_>>())
         };
         let expected = (activations, logits);

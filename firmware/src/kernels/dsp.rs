@@ -3,10 +3,17 @@
 //! Everything that differs between cores ends here: the kernels above are safe and run anywhere. Most of it stands for
 //! instructions of the DSP extension (Cortex-M4, M7, M33); a halfword is a signed 16-bit half of a 32-bit word.
 //!
-//! Four loops stand here whole, since the compiler keeps one register for itself and spills others, which doubles
-//! their instructions. They are unrolled and entered in the middle, so that no loop is left over for the last words; every
-//! instruction in one takes the same number of bytes (two on a Cortex-M0, four with DSP), which gives the place of entry.
+//! Loops that matter stand whole, here and in the modules below for convolutions and dense layers, since the compiler keeps
+//! one register for itself and spills others, which doubles their instructions. Those over products are unrolled and
+//! entered in the middle, so that no loop is left over for the last words; every instruction in one takes the same number of
+//! bytes (two on a Cortex-M0, four with DSP), which gives the place of entry.
 #![allow(unsafe_code)]
+
+mod conv2d;
+mod dense;
+
+pub use conv2d::{LINE, ONES, PairStage, Runs, copy_lines, multiply_2x4, pool_2x4, widen_lines};
+pub use dense::{multiply_4x1, multiply_4x1_widened};
 
 #[cfg(any(dsp, thumb1))]
 use core::arch::asm;
@@ -95,211 +102,6 @@ pub fn smmulr(a: i32, b: i32) -> i32 {
         let [cross_a, cross_b] = [a_high * b_low, a_low * b_high];
         let carry = (low as i32 + (cross_a & 0xffff) + (cross_b & 0xffff) + 0x8000) >> 16;
         a_high * b_high + (cross_a >> 16) + (cross_b >> 16) + carry
-    }
-}
-
-/// Products of a row pair with four places (see `packing` for the words): `offsets + S₁` and `S₂` of each place, which are
-/// `Σ smlad(weights[i], taps[i][place])` and the same over `sxtb16_ror8(weights[i])`, over the shorter of the slices.
-#[inline(always)]
-pub fn multiply_2x4(offsets: [i32; 4], weights: &[[i8; 4]], taps: &[[u32; 4]]) -> [[i32; 4]; 2] {
-    let length = weights.len().min(taps.len());
-    #[cfg(dsp)]
-    {
-        if length == 0 {
-            return [offsets, [0; 4]];
-        }
-        let [mut a0, mut a1, mut a2, mut a3] = offsets;
-        let [mut b0, mut b1, mut b2, mut b3] = [0; 4];
-        let words = taps[..length].as_ptr_range();
-        // SAFETY: reads `length` words of weights (4 bytes each) and of taps (16 bytes each), which the slices have: the
-        // loop is entered `-length mod 8` words after its start, takes a whole number of turns from there and ends when
-        // the taps do. Writes nothing but its stack, and restores r6 and r7, which it may not name as operands.
-        unsafe {
-            asm!(
-                "push {{r6, r7, r12, lr}}",
-                "add pc, r12",
-                "nop",
-                "2:",
-                ".rept 8",
-                "ldr r12, [r0], #4",
-                "ldrd r6, r7, [r1], #8",
-                "sxtb16 lr, r12, ror #8",
-                "smlad r2, r12, r6, r2",
-                "smlad r3, r12, r7, r3",
-                "smlad r8, lr, r6, r8",
-                "smlad r9, lr, r7, r9",
-                "ldrd r6, r7, [r1], #8",
-                "smlad r4, r12, r6, r4",
-                "smlad r5, r12, r7, r5",
-                "smlad r10, lr, r6, r10",
-                "smlad r11, lr, r7, r11",
-                ".endr",
-                "ldr r12, [sp, #12]",
-                "cmp r1, r12",
-                "bne 2b",
-                "pop {{r6, r7, r12, lr}}",
-                inout("r0") weights.as_ptr() => _,
-                inout("r1") words.start => _,
-                inout("r12") length.wrapping_neg() % 8 * 48 => _,
-                inout("lr") words.end => _,
-                inout("r2") a0, inout("r3") a1, inout("r4") a2, inout("r5") a3,
-                inout("r8") b0, inout("r9") b1, inout("r10") b2, inout("r11") b3,
-                options(readonly),
-            );
-        }
-        [[a0, a1, a2, a3], [b0, b1, b2, b3]]
-    }
-    #[cfg(not(dsp))]
-    {
-        let [mut first, mut second] = [offsets, [0; 4]];
-        for (word, taps) in weights[..length].iter().zip(&taps[..length]) {
-            let word = u32::from_le_bytes(word.map(|byte| byte as u8));
-            for (place, taps) in taps.iter().enumerate() {
-                first[place] = smlad(word, *taps, first[place]);
-                second[place] = smlad(sxtb16_ror8(word), *taps, second[place]);
-            }
-        }
-        [first, second]
-    }
-}
-
-/// Products of two row pairs with the inputs `fours`, two words of weights for each four: `S₁` and `S₂` of each pair,
-/// over the shortest of the slices.
-#[inline(always)]
-pub fn multiply_4x1(rows: [&[[[i8; 4]; 2]]; 2], fours: &[[i8; 4]]) -> [[i32; 2]; 2] {
-    let length = fours.len().min(rows[0].len()).min(rows[1].len());
-    #[cfg(dsp)]
-    {
-        if length == 0 {
-            return [[0; 2]; 2];
-        }
-        let mut sums = [[0; 2]; 2];
-        let [[a0, a1], [b0, b1]] = &mut sums;
-        let inputs = fours[..length].as_ptr_range();
-        // SAFETY: reads `length` words of inputs and `2 · length` words of each row pair, which the slices have: the loop
-        // is entered `-length mod 4` fours after its start, takes a whole number of turns from there and ends when the
-        // inputs do. Writes registers alone.
-        unsafe {
-            asm!(
-                "add pc, r11",
-                "nop",
-                "2:",
-                ".rept 4",
-                "ldr r9, [r2], #4",
-                "ldrd r11, r12, [r0], #8",
-                "sxtb16 r10, r9, ror #8",
-                "sxtb16 r9, r9",
-                "smlad r3, r11, r9, r3",
-                "sxtb16 r11, r11, ror #8",
-                "smlad r4, r11, r9, r4",
-                "smlad r3, r12, r10, r3",
-                "sxtb16 r12, r12, ror #8",
-                "smlad r4, r12, r10, r4",
-                "ldrd r11, r12, [r1], #8",
-                "smlad r5, r11, r9, r5",
-                "sxtb16 r11, r11, ror #8",
-                "smlad r8, r11, r9, r8",
-                "smlad r5, r12, r10, r5",
-                "sxtb16 r12, r12, ror #8",
-                "smlad r8, r12, r10, r8",
-                ".endr",
-                "cmp r2, lr",
-                "bne 2b",
-                inout("r0") rows[0].as_ptr() => _,
-                inout("r1") rows[1].as_ptr() => _,
-                inout("r2") inputs.start => _,
-                inout("r3") 0 => *a0, inout("r4") 0 => *a1, inout("r5") 0 => *b0, inout("r8") 0 => *b1,
-                inout("r11") length.wrapping_neg() % 4 * 68 => _,
-                out("r9") _, out("r10") _, out("r12") _,
-                in("lr") inputs.end,
-                options(readonly, nostack),
-            );
-        }
-        sums
-    }
-    #[cfg(not(dsp))]
-    {
-        let mut sums = [[0; 2]; 2];
-        for (index, four) in fours[..length].iter().enumerate() {
-            let four = u32::from_le_bytes(four.map(|tap| tap as u8));
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                for (word, taps) in row[index].iter().zip([sxtb16(four), sxtb16_ror8(four)]) {
-                    let word = u32::from_le_bytes(word.map(|byte| byte as u8));
-                    sums[0] = smlad(word, taps, sums[0]);
-                    sums[1] = smlad(sxtb16_ror8(word), taps, sums[1]);
-                }
-            }
-        }
-        sums
-    }
-}
-
-/// As [`multiply_4x1`], of inputs that are widened already: taps `0, 2` and `1, 3` of each four as halfwords. The two row
-/// pairs lie one behind the other, each in half of the words; gives `offset + S₁` and `S₂` of each.
-#[inline(always)]
-pub fn multiply_4x1_widened(offset: i32, pairs: &[[i8; 4]], fours: &[[u32; 2]]) -> [[i32; 2]; 2] {
-    let (one, two) = pairs.split_at(pairs.len() / 2);
-    let length = fours.len().min(one.len() / 2);
-    #[cfg(dsp)]
-    {
-        if length == 0 {
-            return [[offset, 0]; 2];
-        }
-        let mut sums = [[offset, 0]; 2];
-        let [[a0, a1], [b0, b1]] = &mut sums;
-        let inputs = fours[..length].as_ptr_range();
-        // SAFETY: reads `2 · length` words of inputs and of each row pair, which the slices have: the loop is entered
-        // `-length mod 8` fours after its start, takes a whole number of turns from there and ends when the inputs do.
-        // Writes registers alone.
-        unsafe {
-            asm!(
-                "add pc, r11",
-                "nop",
-                "2:",
-                ".rept 8",
-                "ldrd r9, r10, [r2], #8",
-                "ldrd r11, r12, [r0], #8",
-                "smlad r3, r11, r9, r3",
-                "sxtb16 r11, r11, ror #8",
-                "smlad r4, r11, r9, r4",
-                "smlad r3, r12, r10, r3",
-                "sxtb16 r12, r12, ror #8",
-                "smlad r4, r12, r10, r4",
-                "ldrd r11, r12, [r1], #8",
-                "smlad r5, r11, r9, r5",
-                "sxtb16 r11, r11, ror #8",
-                "smlad r8, r11, r9, r8",
-                "smlad r5, r12, r10, r5",
-                "sxtb16 r12, r12, ror #8",
-                "smlad r8, r12, r10, r8",
-                ".endr",
-                "cmp r2, lr",
-                "bne 2b",
-                inout("r0") one.as_ptr() => _,
-                inout("r1") two.as_ptr() => _,
-                inout("r2") inputs.start => _,
-                inout("r3") offset => *a0, inout("r4") 0 => *a1, inout("r5") offset => *b0, inout("r8") 0 => *b1,
-                inout("r11") length.wrapping_neg() % 8 * 60 => _,
-                out("r9") _, out("r10") _, out("r12") _,
-                in("lr") inputs.end,
-                options(readonly, nostack),
-            );
-        }
-        sums
-    }
-    #[cfg(not(dsp))]
-    {
-        let mut sums = [[offset, 0]; 2];
-        for (index, four) in fours[..length].iter().enumerate() {
-            for (sums, row) in sums.iter_mut().zip([one, two]) {
-                for (word, taps) in row[2 * index..].iter().zip(four) {
-                    let word = u32::from_le_bytes(word.map(|byte| byte as u8));
-                    sums[0] = smlad(word, *taps, sums[0]);
-                    sums[1] = smlad(sxtb16_ror8(word), *taps, sums[1]);
-                }
-            }
-        }
-        sums
     }
 }
 

@@ -79,7 +79,7 @@ pub struct Dense<'a> {
     pub inputs: usize,
     /// Length of the output.
     pub outputs: usize,
-    /// `[output][input]`, packed as [`packing`] says.
+    /// `[output][input]`, packed as [`packing`] says; a core with DSP wants them at a multiple of four bytes.
     pub weights: &'a [i8],
     /// One entry an output.
     pub stage: OutputStage<'a>,

@@ -1,7 +1,7 @@
 //! How weights lie for each form of the kernels.
 //!
 //! A convolution's weights are a matrix: one row an output channel, one column a tap (kernel row, kernel column, input
-//! channel). A dense layer's are one as they are. Both pack alike, and every geometry can use every packing.
+//! channel). A dense layer's are one as they are. Every geometry can use every packing.
 //!
 //! **Portable**: the rows one behind the other.
 //!
@@ -18,6 +18,10 @@
 //!
 //! SXTB16 widens bytes 0 and 2 of a word of inputs, then bytes 1 and 3: of each four taps, the first word holds
 //! `k, k + 2`, the second `k + 1, k + 3`. Taps and rows that are missing at the end are zeros.
+//!
+//! A convolution's row pairs lie one behind the other. A dense layer multiplies two pairs at once, so the words of these
+//! alternate by eight taps: four words of the first pair, four of the second, …, then what is left of the first and of the
+//! second. A last pair without a partner lies as a convolution's.
 
 use super::super::model::format::{PACKING_DSP, PACKING_PORTABLE};
 
@@ -48,7 +52,11 @@ pub const fn weight_bytes(packing: u8, rows: usize, taps: usize) -> Option<usize
 #[cfg(feature = "std")]
 pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
     let [outputs, height, width, inputs] = shape;
-    dense(packing, weights_ohwi, [outputs, height * width * inputs])
+    let shape = [outputs, height * width * inputs];
+    match packing {
+        PACKING_DSP => row_pairs(weights_ohwi, shape).concat(),
+        _ => dense(packing, weights_ohwi, shape),
+    }
 }
 
 /// Packs a dense layer's weights, `[output][input]` of the shape `[outputs, inputs]`.
@@ -56,27 +64,39 @@ pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
 /// # Panics
 /// If the length is not the product of the shape, or `packing` is neither [`PACKING_PORTABLE`] nor [`PACKING_DSP`].
 #[cfg(feature = "std")]
-pub fn dense(packing: u8, weights: &[i8], [outputs, inputs]: [usize; 2]) -> Vec<i8> {
-    assert_eq!(weights.len(), outputs * inputs, "weights do not have the shape {outputs} × {inputs}");
+pub fn dense(packing: u8, weights: &[i8], shape: [usize; 2]) -> Vec<i8> {
     match packing {
-        PACKING_PORTABLE => weights.to_vec(),
-        PACKING_DSP => interleave(weights, outputs, inputs),
+        PACKING_PORTABLE => {
+            assert_eq!(weights.len(), shape[0] * shape[1], "weights do not have the shape {shape:?}");
+            weights.to_vec()
+        }
+        PACKING_DSP => {
+            let mut packed = Vec::new();
+            for pairs in row_pairs(weights, shape).chunks(2) {
+                // Four words, which are eight taps, have 16 bytes.
+                let whole = pairs[0].len() / 16 * 16;
+                for at in (0..whole).step_by(16) {
+                    pairs.iter().for_each(|pair| packed.extend(&pair[at..at + 16]));
+                }
+                pairs.iter().for_each(|pair| packed.extend(&pair[whole..]));
+            }
+            packed
+        }
         _ => panic!("unknown packing {packing}"),
     }
 }
 
+/// The byte-interleaved row pairs of a matrix.
 #[cfg(feature = "std")]
-fn interleave(weights: &[i8], rows: usize, taps: usize) -> Vec<i8> {
+fn row_pairs(weights: &[i8], [rows, taps]: [usize; 2]) -> Vec<Vec<i8>> {
+    assert_eq!(weights.len(), rows * taps, "weights do not have the shape {rows} × {taps}");
     let at = |row: usize, tap: usize| if row < rows && tap < taps { weights[row * taps + tap] } else { 0 };
-    let mut packed = Vec::new();
-    for pair in 0..rows.div_ceil(2) {
-        for word in 0..dsp_row_words(taps) {
+    let pair = |pair: usize| {
+        let words = (0..dsp_row_words(taps)).flat_map(|word| {
             let first = word / 2 * 4 + word % 2;
-            for tap in [first, first + 2] {
-                packed.push(at(2 * pair, tap).wrapping_add(-128));
-                packed.push(at(2 * pair + 1, tap));
-            }
-        }
-    }
-    packed
+            [first, first + 2]
+        });
+        words.flat_map(|tap| [at(2 * pair, tap).wrapping_add(-128), at(2 * pair + 1, tap)]).collect()
+    };
+    (0..rows.div_ceil(2)).map(pair).collect()
 }

@@ -14,9 +14,9 @@ pub struct Variant {
     pub conv2d: for<'a> fn(&Conv2d<'a>, &[i8], &mut [i8], &mut [u32]),
     /// Bytes of scratch, a multiple of 4, that `conv2d` needs for an input, a window and a fused pool.
     pub conv2d_scratch_bytes: fn(Shape, Window, [usize; 2]) -> usize,
-    /// Dense layer with `i8` outputs; needs no scratch.
+    /// Dense layer with `i8` outputs; needs no scratch, and uses what there is.
     pub dense: for<'a> fn(&Dense<'a>, &[i8], &mut [i8], &mut [u32]),
-    /// Dense layer with `i32` outputs; needs no scratch.
+    /// Dense layer with `i32` outputs; needs no scratch, and uses what there is.
     pub dense_logits: for<'a> fn(&Dense<'a>, &[i8], &mut [i32], &mut [u32]),
     /// LSTM: input, cell state, hidden state.
     pub lstm: LstmKernel,

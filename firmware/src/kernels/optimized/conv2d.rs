@@ -1,6 +1,5 @@
 //! Convolution: gathers patches, walks the channels over them, pools and requantizes.
 
-use super::gather::gather;
 use super::{Form, PLACES};
 use crate::kernels::{Conv2d, Shape, Window};
 
@@ -35,21 +34,34 @@ fn pooled<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output: &
     for output in output[..height * width * channels].chunks_exact_mut(channels) {
         let mut place = [0, 0];
         for block in blocks.chunks_exact_mut(F::block_words(taps)) {
-            for number in 0..PLACES {
-                let [y, x] = [corner[0] * pool_height + place[0], corner[1] * pool_width + place[1]];
-                gather(conv, input, [y, x], F::patch(block, taps, number));
+            let places = [(); PLACES].map(|()| {
+                let [y, x] = place;
                 place = next(place, conv.pool);
-            }
+                [corner[0] * pool_height + y, corner[1] * pool_width + x]
+            });
+            F::gather(conv, input, places, block);
         }
         corner = next(corner, [height, width]);
-        let weights = conv.weights.chunks(F::group_bytes(taps) * (BATCH / N));
-        for (number, (output, weights)) in output.chunks_mut(BATCH).zip(weights).enumerate() {
-            let mut best = [i32::MIN; BATCH];
-            for block in blocks.chunks_exact(F::block_words(taps)) {
-                raise::<F, N>(best.as_chunks_mut().0, weights, taps, block);
-            }
-            conv.stage.activations(number * BATCH, &best, output);
+        F::pool_window(conv, blocks, output);
+    }
+}
+
+/// Outputs of a pool window for the channels from `first` on, a multiple of `N`: largest sums in batches, requantized.
+#[inline(always)]
+pub(super) fn pool_channels<F: Form<N>, const N: usize>(
+    conv: &Conv2d<'_>,
+    blocks: &[u32],
+    first: usize,
+    output: &mut [i8],
+) {
+    let taps = conv.taps();
+    let weights = conv.weights[first / N * F::group_bytes(taps)..].chunks(F::group_bytes(taps) * (BATCH / N));
+    for (number, (output, weights)) in output[first..].chunks_mut(BATCH).zip(weights).enumerate() {
+        let mut best = [i32::MIN; BATCH];
+        for block in blocks.chunks_exact(F::block_words(taps)) {
+            raise::<F, N>(best.as_chunks_mut().0, weights, taps, block);
         }
+        conv.stage.activations(first + number * BATCH, &best, output);
     }
 }
 
@@ -73,10 +85,12 @@ fn unpooled<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output:
     let block = &mut scratch[..F::block_words(taps)];
     let mut place = [0, 0];
     for output in output[..height * width * channels].chunks_mut(PLACES * channels) {
-        for number in 0..PLACES {
-            gather(conv, input, place, F::patch(block, taps, number));
+        let places = [(); PLACES].map(|()| {
+            let here = place;
             place = next(place, [height, width]);
-        }
+            here
+        });
+        F::gather(conv, input, places, block);
         let mut groups = conv.weights.chunks_exact(F::group_bytes(taps));
         for first in (0..channels).step_by(BATCH) {
             let mut sums = [[0; BATCH]; PLACES];

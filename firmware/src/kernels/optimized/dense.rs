@@ -3,17 +3,17 @@
 use super::Form;
 use crate::kernels::Dense;
 
-/// Dense layer with `i8` outputs in the form `F`; needs no scratch.
-pub fn dense<F: Form<N>, const N: usize>(dense: &Dense<'_>, input: &[i8], output: &mut [i8], _scratch: &mut [u32]) {
-    F::rows(dense, input, &mut |first, sums| dense.stage.activations(first, sums, &mut output[first..]));
+/// Dense layer with `i8` outputs in the form `F`; needs no scratch, but is quicker with some.
+pub fn dense<F: Form<N>, const N: usize>(dense: &Dense<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u32]) {
+    F::rows(dense, input, scratch, &mut |first, sums| dense.stage.activations(first, sums, &mut output[first..]));
 }
 
-/// Dense layer with `i32` outputs in the form `F`; needs no scratch.
+/// Dense layer with `i32` outputs in the form `F`; needs no scratch, but is quicker with some.
 pub fn dense_logits<F: Form<N>, const N: usize>(
     dense: &Dense<'_>,
     input: &[i8],
     output: &mut [i32],
-    _scratch: &mut [u32],
+    scratch: &mut [u32],
 ) {
-    F::rows(dense, input, &mut |first, sums| dense.stage.logits(first, sums, &mut output[first..]));
+    F::rows(dense, input, scratch, &mut |first, sums| dense.stage.logits(first, sums, &mut output[first..]));
 }

@@ -8,6 +8,25 @@ use crate::kernels::{Conv2d, Shape};
 /// Stands apart from its callers, whose registers it would crowd.
 #[inline(never)]
 pub(super) fn gather<P: Patch>(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], patch: P) {
+    let Some(start) = start_inside(conv, [y, x]) else { return gather_at_edge(conv, input, [y, x], patch) };
+    let [kernel_height, run, step] = runs(conv);
+    if run.is_multiple_of(4) {
+        gather_fours(&input[start..], [kernel_height, run, step], patch);
+    } else {
+        gather_bytes(&input[start..], [kernel_height, run, step], patch);
+    }
+}
+
+/// How the inputs under a place lie: the number of runs, the values in one, and the values from one to the next.
+#[inline(always)]
+pub(super) fn runs(conv: &Conv2d<'_>) -> [usize; 3] {
+    let [kernel_height, kernel_width] = conv.window.kernel;
+    [kernel_height, kernel_width * conv.input.channels, conv.input.width * conv.input.channels]
+}
+
+/// Where the inputs under the place `[y, x]` begin; `None` where it reaches into the padding.
+#[inline(always)]
+pub(super) fn start_inside(conv: &Conv2d<'_>, [y, x]: [usize; 2]) -> Option<usize> {
     let Shape { height, width, channels } = conv.input;
     let [top, left, ..] = conv.window.padding;
     let [kernel_height, kernel_width] = conv.window.kernel;
@@ -15,16 +34,7 @@ pub(super) fn gather<P: Patch>(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 
     let [row, column] = [y * conv.window.stride[0], x * conv.window.stride[1]];
     let inside =
         row >= top && column >= left && row + kernel_height <= top + height && column + kernel_width <= left + width;
-    if !inside {
-        return gather_at_edge(conv, input, [row, column], patch);
-    }
-    let start = ((row - top) * width + column - left) * channels;
-    let run = kernel_width * channels;
-    if run.is_multiple_of(4) {
-        gather_fours(&input[start..], [kernel_height, run, width * channels], patch);
-    } else {
-        gather_bytes(&input[start..], [kernel_height, run, width * channels], patch);
-    }
+    inside.then(|| ((row - top) * width + column - left) * channels)
 }
 
 /// `rows` runs of `run` values each, a multiple of four, from every `step` on.
@@ -52,9 +62,10 @@ fn gather_bytes<P: Patch>(input: &[i8], [rows, run, step]: [usize; 3], patch: P)
 
 /// A patch that reaches into the padding.
 #[inline(never)]
-fn gather_at_edge<P: Patch>(conv: &Conv2d<'_>, input: &[i8], [row, column]: [usize; 2], patch: P) {
+fn gather_at_edge<P: Patch>(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], patch: P) {
     let Shape { height, width, channels } = conv.input;
     let [top, left, ..] = conv.window.padding;
+    let [row, column] = [y * conv.window.stride[0], x * conv.window.stride[1]];
     let mut bytes = Bytes::new(patch);
     for y in row..row + conv.window.kernel[0] {
         for x in column..column + conv.window.kernel[1] {

@@ -21,7 +21,7 @@ pub use dense::{dense, dense_logits};
 pub use lstm::{lstm, lstm_scratch_bytes};
 pub use pool::max_pool2d;
 
-use super::Dense;
+use super::{Conv2d, Dense};
 
 /// Output places that are computed together.
 const PLACES: usize = 4;
@@ -37,6 +37,23 @@ pub trait Form<const CHANNELS: usize> {
     /// Patch number `place` of a block.
     fn patch(block: &mut [u32], taps: usize, place: usize) -> Self::Patch<'_>;
 
+    /// Hands the inputs under four places to a block.
+    #[inline(always)]
+    fn gather(conv: &Conv2d<'_>, input: &[i8], places: [[usize; 2]; PLACES], block: &mut [u32]) {
+        for (number, place) in places.into_iter().enumerate() {
+            gather::gather(conv, input, place, Self::patch(block, conv.taps(), number));
+        }
+    }
+
+    /// Outputs of a pool window, one a channel, whose places are in `blocks`.
+    #[inline(always)]
+    fn pool_window(conv: &Conv2d<'_>, blocks: &[u32], output: &mut [i8])
+    where
+        Self: Sized,
+    {
+        conv2d::pool_channels::<Self, CHANNELS>(conv, blocks, 0, output);
+    }
+
     /// Bytes of weights for `CHANNELS` rows of `taps` columns; at least one.
     fn group_bytes(taps: usize) -> usize;
 
@@ -44,12 +61,13 @@ pub trait Form<const CHANNELS: usize> {
     fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
 
     /// Hands `Σ w·x` of the rows of a dense layer's weights to `store`, four by four in ascending order, with the number
-    /// of the first; the last time, what is left.
+    /// of the first; the last time, what is left. `widened` may have any length; the longer, the quicker, up to
+    /// `widened_words`.
     ///
     /// `store` is called by address, so that the loop exists once and not once for each op that is made of it.
-    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32]));
+    fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32]));
 
-    /// Words of scratch that `fours_of_rows` needs for so many inputs.
+    /// Words of scratch that `fours_of_rows` wants for so many inputs.
     fn widened_words(inputs: usize) -> usize;
 
     /// As `rows` where their number is a multiple of four, quicker where there are many.

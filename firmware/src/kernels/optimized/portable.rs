@@ -51,7 +51,7 @@ impl Form<1> for Portable {
     }
 
     /// Four rows at a time.
-    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
+    fn rows(dense: &Dense<'_>, input: &[i8], _widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
         let Dense { inputs, outputs, weights, .. } = *dense;
         for first in (0..outputs).step_by(4) {
             // The last row fills up the last four.
@@ -66,8 +66,8 @@ impl Form<1> for Portable {
     }
 
     #[inline(always)]
-    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], _widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
-        Self::rows(dense, input, &mut |_, sums| {
+    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
+        Self::rows(dense, input, widened, &mut |_, sums| {
             if let Some(sums) = sums.first_chunk() {
                 store(*sums);
             }

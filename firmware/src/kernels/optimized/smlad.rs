@@ -1,16 +1,18 @@
 //! The form for cores with the DSP extension: two rows of weights × four patches, two taps an instruction.
 //!
-//! A block is four words `−128 · Σ x`, one a place, from which the sums of products start, then for each word of a packed row (see [`packing`](crate::kernels::packing)) the matching
-//! taps of the four places side by side, widened to halfwords. Both streams are read in order, and the eight sums stay
-//! in registers.
+//! A block is four words `−128 · Σ x`, one a place, from which the sums of products start, then for each word of a packed
+//! row (see [`packing`](crate::kernels::packing)) the matching taps of the four places side by side, widened to halfwords.
+//! Both streams are read in order, and the eight sums stay in registers.
 
+use super::conv2d::pool_channels;
+use super::gather::{gather, runs, start_inside};
 use super::{Form, PLACES, Patch};
-use crate::kernels::Dense;
-use crate::kernels::dsp::{multiply_2x4, multiply_4x1, multiply_4x1_widened, smlad, sxtb16, sxtb16_ror8};
+use crate::kernels::dsp::{
+    LINE, ONES, PairStage, Runs, copy_lines, multiply_2x4, multiply_4x1, multiply_4x1_widened, pool_2x4, smlad, sxtb16,
+    sxtb16_ror8, widen_lines,
+};
 use crate::kernels::packing::dsp_row_words;
-
-/// One in each halfword: SMLAD with it adds the halfwords up.
-const ONES: u32 = 0x0001_0001;
+use crate::kernels::{Conv2d, Dense, OutputStage, Shape};
 
 /// See the module.
 pub struct Smlad;
@@ -59,6 +61,30 @@ impl Form<2> for Smlad {
         Places { offset: &mut offsets[place], words: &mut words[place..], sum: 0 }
     }
 
+    /// All four places at once where none reaches into the padding and the patch is short or made of whole fours.
+    #[inline(always)]
+    fn gather(conv: &Conv2d<'_>, input: &[i8], places: [[usize; 2]; PLACES], block: &mut [u32]) {
+        if !gather_four(conv, input, places, block) {
+            for (number, place) in places.into_iter().enumerate() {
+                gather(conv, input, place, Self::patch(block, conv.taps(), number));
+            }
+        }
+    }
+
+    /// A window of one block is requantized where its sums are made.
+    #[inline(always)]
+    fn pool_window(conv: &Conv2d<'_>, blocks: &[u32], output: &mut [i8]) {
+        let channels = output.len();
+        let mut done = 0;
+        if blocks.len() == Self::block_words(conv.taps()) {
+            pool_pairs(conv, blocks, output);
+            done = channels / 2 * 2;
+        }
+        if done < channels {
+            pool_channels::<Self, 2>(conv, blocks, done, output);
+        }
+    }
+
     fn group_bytes(taps: usize) -> usize {
         dsp_row_words(taps) * 4
     }
@@ -72,24 +98,12 @@ impl Form<2> for Smlad {
         [[exact(a, e), exact(b, f), exact(c, g), exact(d, h)], second]
     }
 
-    /// Two row pairs at a time, so that an input is widened once for four products.
-    fn rows(dense: &Dense<'_>, input: &[i8], store: &mut dyn FnMut(usize, &[i32])) {
-        let Dense { inputs, outputs, weights, .. } = *dense;
-        let (fours, rest) = input[..inputs].as_chunks::<4>();
-        let last = widen_last(rest);
-        let taps = fours.iter().map(|four| widen(*four)).chain([last]);
-        let offset = taps.fold(0, |sum, taps| smlad(taps[0], ONES, smlad(taps[1], ONES, sum))) << 7;
-        let words = dsp_row_words(inputs);
-        for (first, pairs) in (0..outputs).step_by(4).zip(weights.as_chunks().0.chunks(2 * words)) {
-            // An odd last pair fills up the last two.
-            let (one, two) = pairs.split_at_checked(words).unwrap_or_default();
-            let pairs = [one, if two.is_empty() { one } else { two }];
-            let mut sums = multiply_4x1(pairs.map(|row| row.as_chunks().0), fours);
-            if !rest.is_empty() {
-                sums = add_last(sums, pairs, 2 * fours.len(), last);
-            }
-            let [[a, b], [c, d]] = sums.map(|[first, second]| [exact(first.wrapping_sub(offset), second), second]);
-            store(first, &[a, b, c, d][..(outputs - first).min(4)]);
+    fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
+        let inputs = Inputs::new(&input[..dense.inputs], widened);
+        let words = dsp_row_words(dense.inputs);
+        for (first, pairs) in (0..dense.outputs).step_by(4).zip(dense.weights.as_chunks().0.chunks(2 * words)) {
+            let sums = if pairs.len() == words { inputs.times_pair(pairs) } else { inputs.times_pairs(pairs) };
+            store(first, &sums[..(dense.outputs - first).min(4)]);
         }
     }
 
@@ -97,30 +111,157 @@ impl Form<2> for Smlad {
         inputs / 4 * 2
     }
 
-    /// The inputs are widened once for all rows.
     #[inline(always)]
     fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
-        let Dense { inputs, weights, .. } = *dense;
-        let (fours, rest) = input[..inputs].as_chunks::<4>();
-        let last = widen_last(rest);
-        let widened = &mut widened.as_chunks_mut().0[..fours.len()];
-        let mut offset = smlad(last[0], ONES, smlad(last[1], ONES, 0));
-        for (place, four) in widened.iter_mut().zip(fours) {
-            *place = widen(*four);
-            offset = smlad(place[0], ONES, smlad(place[1], ONES, offset));
-        }
-        let offset = (offset << 7).wrapping_neg();
-        let words = dsp_row_words(inputs);
-        for pairs in weights.as_chunks().0.chunks_exact(2 * words) {
-            let mut sums = multiply_4x1_widened(offset, pairs, widened);
-            if !rest.is_empty() {
-                let (one, two) = pairs.split_at(words);
-                sums = add_last(sums, [one, two], 2 * fours.len(), last);
-            }
-            let [[a, b], [c, d]] = sums;
-            store([exact(a, b), b, exact(c, d), d]);
+        let inputs = Inputs::new(&input[..dense.inputs], widened);
+        for pairs in dense.weights.as_chunks().0.chunks_exact(2 * dsp_row_words(dense.inputs)) {
+            store(inputs.times_pairs(pairs));
         }
     }
+}
+
+/// Inputs of a dense layer, the first ones widened for all rows at once, as many as there is room for.
+struct Inputs<'i> {
+    widened: &'i [[u32; 4]],
+    eights: &'i [[i8; 8]],
+    /// The incomplete eight behind the last one, filled up with zeros, widened.
+    last: [u32; 4],
+    /// What each sum of products starts from: `−128 · Σ x`.
+    offset: i32,
+}
+
+impl<'i> Inputs<'i> {
+    #[inline(never)]
+    fn new(input: &'i [i8], room: &'i mut [u32]) -> Self {
+        let (eights, rest) = input.as_chunks();
+        let (widened, _) = room.as_chunks_mut();
+        let widened_count = widened.len().min(eights.len());
+        let mut sum = 0;
+        for (index, eight) in eights.iter().enumerate() {
+            let words = widen_eight(eight);
+            sum = words.iter().fold(sum, |sum, word| smlad(*word, ONES, sum));
+            if let Some(place) = widened.get_mut(index) {
+                *place = words;
+            }
+        }
+        let mut last = [0; 8];
+        for (place, value) in last.iter_mut().zip(rest) {
+            *place = *value;
+        }
+        let last = widen_eight(&last);
+        sum = last.iter().fold(sum, |sum, word| smlad(*word, ONES, sum));
+        Self {
+            widened: &widened[..widened_count],
+            eights: &eights[widened_count..],
+            last,
+            offset: (sum << 7).wrapping_neg(),
+        }
+    }
+
+    /// Sums of the four rows of two pairs.
+    #[inline(always)]
+    fn times_pairs(&self, pairs: &[[i8; 4]]) -> [i32; 4] {
+        let blocks = pairs.as_chunks::<4>().0.as_chunks::<2>().0;
+        let mut sums = multiply_4x1_widened([[self.offset, 0]; 2], blocks, self.widened);
+        if !self.eights.is_empty() {
+            sums = self.times_narrow(sums, blocks);
+        }
+        let done = 8 * (self.widened.len() + self.eights.len());
+        if done < pairs.len() {
+            let (one, two) = pairs[done..].split_at((pairs.len() - done) / 2);
+            sums = [add(sums[0], one, self.last), add(sums[1], two, self.last)];
+        }
+        let [[a, b], [c, d]] = sums;
+        [exact(a, b), b, exact(c, d), d]
+    }
+
+    /// Adds the products with the inputs that are not widened. Stands apart, since the op of most rows has none.
+    #[inline(never)]
+    fn times_narrow(&self, sums: [[i32; 2]; 2], blocks: &[[[[i8; 4]; 4]; 2]]) -> [[i32; 2]; 2] {
+        multiply_4x1(sums, &blocks[self.widened.len()..], self.eights)
+    }
+
+    /// Sums of the two rows of a pair, and twice nothing.
+    fn times_pair(&self, pair: &[[i8; 4]]) -> [i32; 4] {
+        let (blocks, _) = pair.as_chunks::<4>();
+        let mut sums = [self.offset, 0];
+        for (words, eight) in blocks.iter().zip(self.widened) {
+            sums = add(sums, words, *eight);
+        }
+        for (words, eight) in blocks.iter().skip(self.widened.len()).zip(self.eights) {
+            sums = add(sums, words, widen_eight(eight));
+        }
+        let done = self.widened.len() + self.eights.len();
+        let [a, b] = add(sums, &pair[4 * done..], self.last);
+        [exact(a, b), b, 0, 0]
+    }
+}
+
+/// Outputs of all channels but an odd last one, for a pool window that is one block.
+///
+/// Stands apart from its caller, whose registers the loop needs.
+#[inline(never)]
+fn pool_pairs(conv: &Conv2d<'_>, block: &[u32], output: &mut [i8]) {
+    let OutputStage { bias, multipliers, left_shift, zero_point, output_min, output_max } = conv.stage;
+    let (bias, multipliers) = (bias.as_chunks().0, multipliers.as_chunks().0);
+    let stage = PairStage { bias, multipliers, left_shift, zero_point };
+    pool_2x4(block.as_chunks().0, conv.weights.as_chunks().0, stage, output.as_chunks_mut().0);
+    // Saturated already.
+    if [output_min, output_max] != [i8::MIN, i8::MAX] {
+        for output in output {
+            *output = (*output).max(output_min).min(output_max);
+        }
+    }
+}
+
+/// Widens the inputs under four places into a block; `false` where it has not done so.
+///
+/// Runs of whole fours are widened from where they lie. Others, of a short patch, are copied one behind the other first:
+/// by fours, of which the last one may reach behind the run.
+#[inline(never)]
+fn gather_four(conv: &Conv2d<'_>, input: &[i8], places: [[usize; 2]; PLACES], block: &mut [u32]) -> bool {
+    let Some(starts) = starts_inside(conv, places) else { return false };
+    let [count, length, step] = runs(conv);
+    let runs = Runs { count, length, step };
+    let taps = count * length;
+    let Some((offsets, words)) = block.as_chunks_mut::<PLACES>().0.split_first_mut() else { return false };
+    let (pairs, rest) = words.as_chunks_mut();
+    let sums = if length.is_multiple_of(4) {
+        widen_lines(input, starts, runs, pairs)
+    } else {
+        let behind = starts.into_iter().fold(0, usize::max) + (count - 1) * step + length.next_multiple_of(4);
+        if taps > LINE - 3 || behind > input.len() {
+            return false;
+        }
+        let mut lines = [[0; LINE]; PLACES];
+        copy_lines(input, starts, runs, &mut lines);
+        let whole = Runs { count: 1, length: 4 * pairs.len(), step: 0 };
+        let mut sums = widen_lines(lines.as_flattened(), [0, LINE, 2 * LINE, 3 * LINE], whole, pairs);
+        // A last word whose partner would hold missing taps alone.
+        if let [word] = rest {
+            for ((word, sum), line) in word.iter_mut().zip(&mut sums).zip(&lines) {
+                let [even, _] = widen(line.as_chunks().0.get(taps / 4).copied().unwrap_or_default());
+                *word = even;
+                *sum = smlad(even, ONES, *sum);
+            }
+        }
+        sums
+    };
+    *offsets = sums.map(|sum| (sum << 7).wrapping_neg() as u32);
+    true
+}
+
+/// Where the inputs under each place begin; `None` where one reaches into the padding.
+#[inline(always)]
+fn starts_inside(conv: &Conv2d<'_>, places: [[usize; 2]; PLACES]) -> Option<[usize; PLACES]> {
+    let Shape { width, channels, .. } = conv.input;
+    let [stride_y, stride_x] = [conv.window.stride[0] * width * channels, conv.window.stride[1] * channels];
+    let [top, left, bottom, right] = conv.window.padding;
+    if top | left | bottom | right == 0 {
+        return Some(places.map(|[y, x]| y * stride_y + x * stride_x));
+    }
+    let [Some(a), Some(b), Some(c), Some(d)] = places.map(|place| start_inside(conv, place)) else { return None };
+    Some([a, b, c, d])
 }
 
 /// `Σ a·x` of `S₁ − 128·Σ x` and `S₂`, see [`packing`](crate::kernels::packing).
@@ -129,14 +270,11 @@ fn exact(first: i32, second: i32) -> i32 {
     first.wrapping_sub(second << 8)
 }
 
-/// The incomplete four behind the last one, filled up with zeros.
+/// Taps `0, 2`, `1, 3`, `4, 6` and `5, 7` as halfwords.
 #[inline(always)]
-fn widen_last(rest: &[i8]) -> [u32; 2] {
-    let mut last = [0; 4];
-    for (place, value) in last.iter_mut().zip(rest) {
-        *place = *value;
-    }
-    widen(last)
+fn widen_eight(&[a, b, c, d, e, f, g, h]: &[i8; 8]) -> [u32; 4] {
+    let [[one, two], [three, four]] = [widen([a, b, c, d]), widen([e, f, g, h])];
+    [one, two, three, four]
 }
 
 /// Taps `0, 2` and `1, 3` as halfwords.
@@ -146,15 +284,13 @@ fn widen(four: [i8; 4]) -> [u32; 2] {
     [sxtb16(word), sxtb16_ror8(word)]
 }
 
-/// Adds the products of an incomplete last four, whose words are those from number `done` on, to `S₁` and `S₂` (see
-/// [`packing`](crate::kernels::packing)) of two row pairs.
-fn add_last(mut sums: [[i32; 2]; 2], pairs: [&[[i8; 4]]; 2], done: usize, last: [u32; 2]) -> [[i32; 2]; 2] {
-    for (sums, row) in sums.iter_mut().zip(pairs) {
-        for (word, taps) in row.iter().skip(done).zip(last) {
-            let word = u32::from_le_bytes(word.map(|byte| byte as u8));
-            sums[0] = smlad(word, taps, sums[0]);
-            sums[1] = smlad(sxtb16_ror8(word), taps, sums[1]);
-        }
+/// Adds the products of a row pair's words with the taps to `S₁` and `S₂`, see [`packing`](crate::kernels::packing).
+#[inline(always)]
+fn add([mut first, mut second]: [i32; 2], words: &[[i8; 4]], taps: [u32; 4]) -> [i32; 2] {
+    for (word, taps) in words.iter().zip(taps) {
+        let word = u32::from_le_bytes(word.map(|byte| byte as u8));
+        first = smlad(word, taps, first);
+        second = smlad(sxtb16_ror8(word), taps, second);
     }
-    sums
+    [first, second]
 }
