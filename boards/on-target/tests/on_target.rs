@@ -18,7 +18,8 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 #[embedded_test::tests]
 mod tests {
     use crate::golden;
-    use firmware::kernels::dsp::{multiply_4x1_widened, products_1x4, smlad, sxtb16, sxtb16_ror8};
+    use firmware::kernels::dsp::{LINE, PairStage, Runs, copy_lines, multiply_4x1, multiply_4x1_widened, pool_2x4};
+    use firmware::kernels::dsp::{products_1x4, smlad, smmulr, sxtb16, sxtb16_ror8, widen_lines};
     use firmware::kernels::reference;
     use firmware::kernels::variants::VARIANTS;
     use firmware::link::{Device, ErrorCode, FRAME_BYTES, Reply, Request};
@@ -33,9 +34,13 @@ mod tests {
         VARIANTS.iter().map(|variant| (variant, vectors(variant.packing).unwrap()))
     }
 
+    /// Aligned as a section of a container is, which loops over packed weights rely on.
+    #[repr(align(16))]
+    struct Aligned<T>(T);
+
     /// Bytes as the weights that they are.
-    fn signed<const N: usize>(bytes: &[u8]) -> [i8; N] {
-        core::array::from_fn(|index| bytes.get(index).map_or(0, |byte| *byte as i8))
+    fn signed<const N: usize>(bytes: &[u8]) -> Aligned<[i8; N]> {
+        Aligned(core::array::from_fn(|index| bytes.get(index).map_or(0, |byte| *byte as i8)))
     }
 
     /// The input that `build.rs` traced.
@@ -56,7 +61,7 @@ mod tests {
         reference::conv2d(&golden::conv2d(&weights), &input, &mut output, &mut []);
         assert_eq!(output, golden::CONV2D_OUTPUT);
         for (variant, vectors) in forms() {
-            let weights = signed::<64>(vectors.conv2d);
+            let Aligned(weights) = &signed::<64>(vectors.conv2d);
             let conv = golden::conv2d(&weights[..vectors.conv2d.len()]);
             let mut scratch = [0; 256];
             assert!((variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool) <= size_of_val(&scratch));
@@ -73,7 +78,7 @@ mod tests {
         reference::dense(&golden::dense(&weights), &input, &mut activations, &mut []);
         assert_eq!(activations, golden::DENSE_ACTIVATIONS);
         for (variant, vectors) in forms() {
-            let weights = signed::<64>(vectors.dense);
+            let Aligned(weights) = &signed::<64>(vectors.dense);
             let dense = golden::dense(&weights[..vectors.dense.len()]);
             logits.fill(77);
             (variant.dense_logits)(&dense, &input, &mut logits, &mut []);
@@ -81,32 +86,106 @@ mod tests {
         }
     }
 
+    /// `S₁` and `S₂` go on, by their definition.
+    fn add([first, second]: [i32; 2], words: &[[i8; 4]], taps: impl Iterator<Item = u32>) -> [i32; 2] {
+        let words = words.iter().map(|word| u32::from_le_bytes(word.map(|byte| byte as u8)));
+        words.zip(taps).fold([first, second], |[first, second], (word, taps)| {
+            [smlad(word, taps, first), smlad(sxtb16_ror8(word), taps, second)]
+        })
+    }
+
+    /// Both words of a widened four.
+    fn widen(four: &[i8]) -> [u32; 2] {
+        let word = u32::from_le_bytes(core::array::from_fn(|index| four[index] as u8));
+        [sxtb16(word), sxtb16_ror8(word)]
+    }
+
     /// The loops are entered in the middle, at a place that their length gives.
     #[test]
     fn loops_take_any_length() {
-        let values = golden::lcg::<160>(5);
+        let Aligned(values) = &Aligned(golden::lcg::<720>(5));
         for length in 0..=20 {
             let rows = [1, 2, 3, 4].map(|row| &values[20 * row..][..20]);
             let product =
                 |row: &[i8]| values[..length].iter().zip(row).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
             assert_eq!(products_1x4(&values[..length], rows), rows.map(product), "{length} products");
-            let pairs = &values.as_chunks().0[..2 * length];
-            let mut fours = [[0; 2]; 20];
-            for (index, four) in fours.iter_mut().enumerate() {
-                let word = 0x0102_0304u32.wrapping_mul(index as u32 * 77 + 13);
-                *four = [sxtb16(word), sxtb16_ror8(word)];
+            let weights = &values.as_chunks::<4>().0.as_chunks::<4>().0.as_chunks::<2>().0[..length];
+            let eights = &values[13..].as_chunks::<8>().0[..length];
+            let mut widened = [[0; 4]; 20];
+            for (widened, eight) in widened.iter_mut().zip(eights) {
+                let [[a, b], [c, d]] = [widen(&eight[..4]), widen(&eight[4..])];
+                *widened = [a, b, c, d];
             }
-            let fours = &fours[..length.div_ceil(2)];
-            let complete = fours.len().min(length / 2);
-            let sums = pairs.split_at(length);
-            let sums = [sums.0, sums.1].map(|pair| {
-                let words = pair.iter().map(|word| u32::from_le_bytes(word.map(|byte| byte as u8)));
-                let taps = fours[..complete].as_flattened();
-                words.zip(taps).fold([-9, 0], |[first, second], (word, taps)| {
-                    [smlad(word, *taps, first), smlad(sxtb16_ror8(word), *taps, second)]
-                })
-            });
-            assert_eq!(multiply_4x1_widened(-9, pairs, fours), sums, "{complete} fours");
+            let mut sums = [[-9, 8], [7, -6]];
+            for (eight, pairs) in widened.iter().zip(weights) {
+                sums = [0, 1].map(|pair| add(sums[pair], &pairs[pair], eight.iter().copied()));
+            }
+            let start = [[-9, 8], [7, -6]];
+            assert_eq!(multiply_4x1(start, weights, eights), sums, "{length} eights");
+            assert_eq!(multiply_4x1_widened(start, weights, &widened), sums, "{length} widened eights");
+        }
+    }
+
+    #[test]
+    fn pools_take_any_length() {
+        let values = golden::lcg::<720>(6);
+        for length in 1..=35 {
+            let mut block = [[0; 4]; 36];
+            for (index, word) in block.as_flattened_mut().iter_mut().enumerate() {
+                *word = widen(&values[index..])[index % 2];
+            }
+            let block = &block[..=length];
+            let weights = &values.as_chunks().0[40..40 + 2 * length];
+            let (bias, multipliers) = ([[100, -2000], [30_000, 4]], [[1 << 22, 1 << 23], [3 << 21, i32::MAX]]);
+            let stage = PairStage { bias: &bias, multipliers: &multipliers, left_shift: 2, zero_point: -5 };
+            let mut outputs = [[77; 2]; 3];
+            pool_2x4(block, weights, stage, &mut outputs);
+            for (pair, weights) in weights.chunks(length).enumerate() {
+                let sums = [0, 1, 2, 3].map(|place| {
+                    let taps = block[1..].iter().map(|taps| taps[place]);
+                    let [first, second] = add([block[0][place] as i32, 0], weights, taps);
+                    [first.wrapping_sub(second << 8), second]
+                });
+                for row in 0..2 {
+                    let largest = sums.iter().map(|sums| sums[row]).max().unwrap();
+                    let value = smmulr((largest + bias[pair][row]) << 2, multipliers[pair][row]) - 5;
+                    assert_eq!(i32::from(outputs[pair][row]), value.clamp(-128, 127), "{length} words");
+                }
+            }
+            assert_eq!(outputs[2], [77; 2], "there is no stage for a third pair");
+        }
+    }
+
+    #[test]
+    fn lines_are_copied_and_widened() {
+        let values = golden::lcg::<300>(7);
+        let starts = [0, 5, 33, 71];
+        for (count, length) in (1..=4).flat_map(|count| (1..=8).map(move |length| (count, length))) {
+            let runs = Runs { count, length, step: 19 };
+            let source = |place: usize, run: usize| &values[starts[place] + 19 * run..];
+            if (count - 1) * length + length.next_multiple_of(4) <= LINE {
+                let mut lines = [[77; LINE]; 4];
+                copy_lines(&values, starts, runs, &mut lines);
+                for (place, line) in lines.iter().enumerate() {
+                    for (run, copied) in line[..count * length].chunks(length).enumerate() {
+                        assert_eq!(copied, &source(place, run)[..length], "{count} × {length}");
+                    }
+                }
+            }
+            if length % 4 == 0 {
+                let mut words = [[[77; 4]; 2]; 9];
+                let sums = widen_lines(&values, starts, runs, &mut words);
+                for place in 0..4 {
+                    for index in 0..count * length / 4 {
+                        let (run, four) = (index / (length / 4), index % (length / 4));
+                        let expected = widen(&source(place, run)[4 * four..]);
+                        assert_eq!(words[index].map(|word| word[place]), expected, "{count} × {length}");
+                    }
+                    let sum = (0..count).flat_map(|run| &source(place, run)[..length]);
+                    assert_eq!(sums[place], sum.map(|value| i32::from(*value)).sum::<i32>());
+                }
+                assert_eq!(words[count * length / 4], [[77; 4]; 2]);
+            }
         }
     }
 
