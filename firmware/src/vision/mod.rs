@@ -1,0 +1,209 @@
+//! From a camera's frame to the input of a net that reads digits: in integers, without a second copy of the frame.
+//!
+//! ```text
+//! bytes ──frame──▶ grey rows ──paper──▶ a threshold for each place ──bits──▶ mask ──regions──▶ digits, left to right
+//!                                                                                 └──normalize──▶ 28×28, as MNIST's
+//! ```
+//!
+//! | module | knows |
+//! |---|---|
+//! | `frame` | what the sensor's bytes mean: RGB565, YUV 4:2:2, grey |
+//! | `paper` | how bright the paper is at each place and how dark the ink, from tiles of the frame |
+//! | `bits` | a picture of one bit a pixel, and what in it hangs together |
+//! | `regions` | which of the blobs of ink are digits |
+//! | `normalize` | deskew, scale and centre, as the makers of MNIST did |
+//!
+//! [`Finder`] joins them. What lies between the steps can be looked at: [`Finder::is_ink`], [`Finder::is_chosen`].
+
+mod bits;
+mod frame;
+mod normalize;
+mod paper;
+mod regions;
+
+pub use frame::{Format, Frame};
+pub use regions::{Digits, MAX_DIGITS, Region};
+
+use bits::Bits;
+use paper::Paper;
+use zerocopy::IntoBytes;
+
+/// Height and width of a net's input.
+pub const SIDE: usize = 28;
+/// Longest side of a frame, pixels: sums of this many fit their integers.
+pub const MAX_FRAME_SIDE: usize = 640;
+
+/// Why a frame cannot be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Error {
+    /// A side is zero or longer than [`MAX_FRAME_SIDE`].
+    FrameSize,
+    /// There are fewer bytes than the size and the format need.
+    FrameTruncated {
+        /// Bytes needed.
+        needed_bytes: usize,
+    },
+    /// The scratch is shorter than [`scratch_words`] says.
+    ScratchTooSmall {
+        /// Words needed.
+        needed_words: usize,
+    },
+    /// The region belongs to no frame of this size.
+    ForeignRegion,
+}
+
+/// Whether the ink is darker or lighter than what it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Polarity {
+    /// As on paper.
+    DarkInk,
+    /// As on a blackboard.
+    LightInk,
+}
+
+impl Polarity {
+    const fn other(self) -> Self {
+        match self {
+            Self::DarkInk => Self::LightInk,
+            Self::LightInk => Self::DarkInk,
+        }
+    }
+}
+
+/// Words of scratch for frames of this size: 2,666 at 160×120.
+pub const fn scratch_words(width: usize, height: usize) -> usize {
+    2 * bits::words(width, height) + paper::words(width, height) + row_words(width)
+}
+
+const fn row_words(width: usize) -> usize {
+    let [to_find, to_normalize] = [width.div_ceil(4) + frame::smooth_words(width), normalize::words(width)];
+    if to_find > to_normalize { to_find } else { to_normalize }
+}
+
+/// Finds digits in frames and brings them into the form that a net reads.
+#[derive(Debug)]
+pub struct Finder<'s> {
+    scratch: &'s mut [u32],
+    size: [usize; 2],
+    polarity: Polarity,
+}
+
+/// The scratch, taken apart.
+struct Parts<'s> {
+    ink: Bits<'s>,
+    chosen: Bits<'s>,
+    paper: Paper<'s>,
+    rows: &'s mut [u32],
+}
+
+impl<'s> Finder<'s> {
+    /// Takes the memory to work in; what lies in it does not matter.
+    pub fn new(scratch: &'s mut [u32]) -> Self {
+        Self { scratch, size: [0, 0], polarity: Polarity::DarkInk }
+    }
+
+    /// Looks for digits. None is an answer, not an error: of an empty page, of noise, of lines alone.
+    ///
+    /// # Errors
+    /// [`Error::ScratchTooSmall`].
+    pub fn find(&mut self, frame: &Frame<'_>) -> Result<Digits, Error> {
+        self.size = [frame.width(), frame.height()];
+        let Parts { mut paper, rows, .. } = self.parts()?;
+        let guess = paper.measure(frame, rows);
+        let first = self.look(frame, guess)?;
+        let other = self.look(frame, guess.other())?;
+        // The guess about paper and ink may be wrong, but not easily: what lies between the strokes is no ink.
+        if 4 * other.strength() > 5 * first.strength() {
+            return Ok(other);
+        }
+        if first.is_empty() {
+            return Ok(first);
+        }
+        self.look(frame, guess)
+    }
+
+    /// Looks for ink of one polarity in a frame whose paper has been measured.
+    fn look(&mut self, frame: &Frame<'_>, polarity: Polarity) -> Result<Digits, Error> {
+        self.polarity = polarity;
+        let Parts { mut ink, mut chosen, mut paper, rows } = self.parts()?;
+        ink.clear();
+        if !paper.set_thresholds(polarity, chosen.bytes()) {
+            return Ok(Digits::none(polarity));
+        }
+        let (thresholds, rest) = rows.split_at_mut(frame.width().div_ceil(4));
+        let thresholds = bytes_of(thresholds);
+        frame.each_smooth_row(polarity, rest, |y, grey| {
+            paper.threshold_row(y, thresholds);
+            ink.set_row(y, grey, thresholds);
+        });
+        let mut digits = regions::choose(&mut ink, &mut chosen, polarity);
+        let [grey, _] = byte_rows(rest, frame.width());
+        digits.keep_sharp(frame, &ink, &paper, grey);
+        Ok(digits)
+    }
+
+    /// Writes the digit of `region` as the net's input: light ink on black, `pixel − 128`, 20 pixels long, upright, its
+    /// centre of mass in the middle. Takes the frame that the region was found in.
+    ///
+    /// # Errors
+    /// [`Error::ForeignRegion`] where no frame of this size has been looked at, or the region is none of it.
+    pub fn normalize(
+        &mut self,
+        frame: &Frame<'_>,
+        region: &Region,
+        pixels: &mut [i8; SIDE * SIDE],
+    ) -> Result<(), Error> {
+        pixels.fill(i8::MIN);
+        let size = [frame.width(), frame.height()];
+        if self.size != size || !region.is_inside(size) {
+            return Err(Error::ForeignRegion);
+        }
+        let polarity = self.polarity;
+        let Parts { ink, mut chosen, paper, rows } = self.parts()?;
+        chosen.clear();
+        region.fill(&ink, &mut chosen);
+        normalize::normalize(frame, polarity, &paper, &chosen, region, rows, pixels);
+        Ok(())
+    }
+
+    /// Whether the pixel is ink: darker, or lighter, than the paper around it, and not part of what touches the border.
+    pub fn is_ink(&mut self, x: usize, y: usize) -> bool {
+        self.parts().is_ok_and(|parts| parts.ink.get(x, y))
+    }
+
+    /// Whether the pixel belongs to the digit that was last brought into form.
+    pub fn is_chosen(&mut self, x: usize, y: usize) -> bool {
+        self.parts().is_ok_and(|parts| parts.chosen.get(x, y))
+    }
+
+    /// What counted as ink in the frame that was last looked at.
+    pub fn polarity(&self) -> Polarity {
+        self.polarity
+    }
+
+    fn parts(&mut self) -> Result<Parts<'_>, Error> {
+        let [width, height] = self.size;
+        let needed_words = scratch_words(width, height);
+        let too_small = Error::ScratchTooSmall { needed_words };
+        let plane = bits::words(width, height);
+        let (ink, rest) = self.scratch.split_at_mut_checked(plane).ok_or(too_small)?;
+        let (chosen, rest) = rest.split_at_mut_checked(plane).ok_or(too_small)?;
+        let (tiles, rest) = rest.split_at_mut_checked(paper::words(width, height)).ok_or(too_small)?;
+        let rows = rest.get_mut(..row_words(width)).ok_or(too_small)?;
+        let paper = Paper::new(tiles, self.size).ok_or(too_small)?;
+        Ok(Parts { ink: Bits::new(ink, self.size), chosen: Bits::new(chosen, self.size), paper, rows })
+    }
+}
+
+/// The bytes of `words`.
+fn bytes_of(words: &mut [u32]) -> &mut [u8] {
+    words.as_mut_bytes()
+}
+
+/// Two rows of `width` bytes at the start of `words`.
+fn byte_rows(words: &mut [u32], width: usize) -> [&mut [u8]; 2] {
+    let (first, rest) = bytes_of(words).split_at_mut_checked(width).unwrap_or_default();
+    [first, rest.get_mut(..width).unwrap_or_default()]
+}
