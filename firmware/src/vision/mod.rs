@@ -112,16 +112,10 @@ impl<'s> Finder<'s> {
         self.size = [frame.width(), frame.height()];
         let Parts { mut paper, rows, .. } = self.parts()?;
         let guess = paper.measure(frame, rows);
-        let first = self.look(frame, guess)?;
         let other = self.look(frame, guess.other())?;
-        // The guess about paper and ink may be wrong, but not easily: what lies between the strokes is no ink.
-        if 4 * other.strength() > 5 * first.strength() {
-            return Ok(other);
-        }
-        if first.is_empty() {
-            return Ok(first);
-        }
-        self.look(frame, guess)
+        let digits = self.look(frame, guess)?;
+        // The guess may be wrong, but not easily: what lies between strokes is no ink.
+        if other.strength() / 5 > digits.strength() / 4 { self.look(frame, guess.other()) } else { Ok(digits) }
     }
 
     /// Looks for ink of one polarity in a frame whose paper has been measured.

@@ -18,6 +18,8 @@ const LEAST_HEIGHT_PART: usize = 12;
 /// such edges, in hundredths.
 const LEAST_STEP: u32 = 50;
 const LEAST_SHARP: u32 = 45;
+/// Least mean length of a run of ink in a row, tenths of a pixel: noise is porous.
+const LEAST_RUN_TENTHS: u32 = 18;
 
 /// A digit's place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub struct Region {
     pub bottom: u16,
     /// Pixels of ink.
     pub area: u32,
-    /// Sum of the steps of grey at its edges: how much speaks for it.
+    /// Sum of the squares of the steps of grey at its edges: how much speaks for it.
     pub edges: u32,
     /// A pixel of each piece.
     pieces: [[u16; 2]; MAX_PIECES],
@@ -111,7 +113,7 @@ impl Region {
         let down = gap([self.top, self.bottom], [blob.top, blob.bottom]);
         let across = gap([self.left, self.right], [blob.left, blob.right]);
         let is_substantial = 40 * blob.area >= self.area;
-        let is_over = 2 * shared >= blob.width().min(self.width()) && 6 * down <= self.height();
+        let is_over = 2 * shared >= blob.width().min(self.width()) && 8 * down <= self.height();
         is_substantial && (is_over || 14 * across.max(down) <= self.height())
     }
 }
@@ -180,7 +182,9 @@ impl Digits {
         }
         let count = self.count;
         for (region, edges) in self.regions.iter_mut().zip(edges).take(count) {
-            region.edges = if 100 * edges.sharp >= LEAST_SHARP * edges.count { edges.sum.max(0) as u32 } else { 0 };
+            let is_porous = 10 * region.area < LEAST_RUN_TENTHS * edges.count / 2;
+            let is_sharp = 100 * edges.sharp >= LEAST_SHARP * edges.count;
+            region.edges = if is_sharp && !is_porous { edges.sum } else { 0 };
         }
         self.remove_unless(|region| region.edges > 0);
     }
@@ -210,7 +214,8 @@ impl<'d> IntoIterator for &'d Digits {
 /// Steps of grey where ink begins and ends along the rows.
 #[derive(Clone, Copy, Default)]
 struct Edges {
-    sum: i32,
+    /// Of the squares of sharp steps, in sixteens.
+    sum: u32,
     count: u32,
     /// Those of at least the step given.
     sharp: u32,
@@ -232,7 +237,9 @@ impl Edges {
                     (x + 1, x - 1, if is_ink(x.saturating_sub(2)) { x - 2 } else { x - 1 })
                 };
                 let step = level(outside.min(grey.len() - 1)) - (level(inside) + level(next)) / 2;
-                self.sum += if step >= self.least_step { step } else { 0 };
+                if step >= self.least_step {
+                    self.sum += (step * step / 16) as u32;
+                }
                 self.count += 1;
                 self.sharp += u32::from(step >= self.least_step);
             }
@@ -297,11 +304,16 @@ fn digits_of(blobs: &[Found], least_height: usize, polarity: Polarity) -> Digits
     digits
 }
 
-/// Whether `outer` is a printed frame with `inner` written into it.
+/// Whether `outer` is a printed frame, or most of one, with `inner` written into it.
 fn is_box_around(outer: &Blob, inner: &Blob) -> bool {
-    let is_inside =
-        outer.left < inner.left && outer.top < inner.top && inner.right < outer.right && inner.bottom < outer.bottom;
-    is_inside && 3 * inner.height() >= outer.height() && 4 * outer.area as usize <= outer.width() * outer.height()
+    let [x, y] = [(inner.left + inner.right) / 2, (inner.top + inner.bottom) / 2];
+    let is_around = (outer.left..outer.right).contains(&x) && (outer.top..outer.bottom).contains(&y);
+    is_around
+        && outer.width() > inner.width()
+        && outer.height() > inner.height()
+        && 3 * inner.height() >= outer.height()
+        && 3 * inner.area >= outer.area
+        && 5 * outer.area as usize <= outer.width() * outer.height()
 }
 
 /// The largest blobs so far.
