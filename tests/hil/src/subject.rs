@@ -70,7 +70,7 @@ fn builder(packing: u8, seed: u64) -> ModelBuilder {
         (op.input, op.output) = (index, index + 1);
     }
     let labels = (0..10).map(|digit| digit.to_string()).collect();
-    ModelBuilder { name: "random-cnn".into(), labels, tensors, ops, input: 0, output: 4 }
+    ModelBuilder { name: "random-cnn".into(), labels, tensors, ops, input: 0, output: 4, text: None }
 }
 
 /// A convolution with a kernel of height, width and input channels, ReLU and a max-pool.
