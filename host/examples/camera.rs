@@ -3,14 +3,11 @@
 //!
 //! `cargo run --release -p host --example camera -- MNIST_FOLDER MODEL.thm [COUNT] [FAILURES.pgm]`
 
-#[path = "../src/dataset/camera/mod.rs"]
-mod camera;
-
-use camera::{Conditions, HEIGHT, SIDE, Subject, WIDTH, shoot};
 use firmware::model::Model;
 use firmware::plan::Interpreter;
 use firmware::vision::{Finder, Format, Frame, scratch_words};
 use flate2::read::GzDecoder;
+use host::dataset::camera::{Conditions, HEIGHT, SIDE, Subject, WIDTH, shoot};
 use std::error::Error;
 use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};

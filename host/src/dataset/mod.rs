@@ -1,6 +1,7 @@
 //! Data sets: loaded from disk, downloaded, or drawn by the tool itself.
 
 pub mod augment;
+pub mod camera;
 mod download;
 mod idx;
 pub mod imdb;
