@@ -31,6 +31,7 @@ fn container(offset: usize) -> Vec<u8> {
         ops: vec![OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, parameters }],
         input: 0,
         output: 1,
+        text: None,
     }
     .finish()
 }

@@ -17,6 +17,7 @@ mod model;
 mod network;
 mod ops;
 pub mod optimizer;
+mod unroll;
 
 pub use builder::{Element, Graph, Node, Type, Value};
 pub use gradient::gradients;

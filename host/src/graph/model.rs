@@ -2,6 +2,7 @@
 
 use super::builder::{Element, Entry, Graph, Node, Origin, Type, Value};
 use super::ops::Scan;
+use super::unroll;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{
@@ -89,14 +90,14 @@ impl Graph {
     }
 
     /// The nodes that the outputs need, with names.
-    fn nodes_proto(&self, outer: &Names) -> Written {
+    pub(super) fn nodes_proto(&self, outer: &Names) -> Written {
         let (nodes, values) = self.live();
         let (names, copies) = self.output_names();
         let names = names.into_iter().map(|(value, name)| (value, format!("{}{name}", outer.prefix))).collect();
         let mut written = Written { nodes: Vec::new(), values, names };
         for node in nodes {
             let protos = match node.op.scan() {
-                Some(scan) if self.unrolled => unrolled(self, node, scan, &written, outer),
+                Some(scan) if self.unrolled => unroll::unrolled(self, node, scan, &written, outer),
                 Some(scan) => vec![looped(self, node, scan, &written, outer)],
                 None => vec![node_proto(node, &|value| written.name(self, outer, value))],
             };
@@ -141,9 +142,9 @@ impl Graph {
 
 /// Names in a loop's body: a prefix that no other body has, and the values that the graph around it gives.
 #[derive(Default)]
-struct Names {
-    prefix: String,
-    values: HashMap<Value, String>,
+pub(super) struct Names {
+    pub prefix: String,
+    pub values: HashMap<Value, String>,
 }
 
 impl Names {
@@ -153,14 +154,14 @@ impl Names {
 }
 
 /// Nodes as they are written, all values that they and the outputs read, and the names of those that are outputs.
-struct Written {
-    nodes: Vec<NodeProto>,
-    values: HashSet<Value>,
+pub(super) struct Written {
+    pub nodes: Vec<NodeProto>,
+    pub values: HashSet<Value>,
     names: HashMap<Value, String>,
 }
 
 impl Written {
-    fn name(&self, graph: &Graph, outer: &Names, value: Value) -> String {
+    pub fn name(&self, graph: &Graph, outer: &Names, value: Value) -> String {
         let given = self.names.get(&value).or_else(|| outer.values.get(&value)).cloned();
         given.unwrap_or_else(|| format!("{}{}", outer.prefix, graph.entries[value.0].name))
     }
@@ -183,75 +184,8 @@ fn looped(graph: &Graph, node: &Node, scan: &Scan, written: &Written, outer: &Na
     proto
 }
 
-/// The same as its steps, one behind the other.
-fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Written, outer: &Names) -> Vec<NodeProto> {
-    let name = |value| written.name(graph, outer, value);
-    let stem = name(node.output);
-    let types: Vec<&Type> = node.inputs.iter().map(|&input| graph.ty(input)).collect();
-    // Shapes were checked when the node was added.
-    let steps = scan.steps(&types).unwrap_or(0);
-    let inputs: Vec<String> = node.inputs.iter().map(|&input| name(input)).collect();
-    let mut protos = Vec::new();
-    // Each sequence in pieces that keep their first dimension, which a reshape to the body's shape drops.
-    for index in scan.states..scan.states + scan.sequences {
-        let pieces = (0..steps).map(|step| format!("{stem}/in{index}/{step}")).collect();
-        protos.push(with_axis(plain("Split", vec![inputs[index].clone()], pieces)));
-    }
-    let body_inputs = scan.body.inputs();
-    let (states, stacked) = scan.body.outputs.split_at(scan.states);
-    let mut state = inputs[..scan.states].to_vec();
-    let order: Vec<usize> = if scan.reverse { (0..steps).rev().collect() } else { (0..steps).collect() };
-    for step in order {
-        let prefix = format!("{stem}/{step}/");
-        let mut values = HashMap::new();
-        for (index, &value) in body_inputs.iter().enumerate() {
-            let given = match index.checked_sub(scan.states) {
-                None => state[index].clone(),
-                Some(sequence) if sequence < scan.sequences => {
-                    let flat = format!("{prefix}in{index}");
-                    protos.push(plain(
-                        "Squeeze",
-                        vec![format!("{stem}/in{index}/{step}"), ZERO.into()],
-                        vec![flat.clone()],
-                    ));
-                    flat
-                }
-                Some(_) => inputs[index].clone(),
-            };
-            values.insert(value, given);
-        }
-        let inner = Names { prefix: prefix.clone(), values };
-        let body = scan.body.nodes_proto(&inner);
-        let constants =
-            body.values.iter().filter(|value| matches!(scan.body.entries[value.0].origin, Origin::Constant(_)));
-        for &value in constants {
-            let name = body.name(&scan.body, &inner, value);
-            let tensor = tensor_proto(name.clone(), &scan.body.entries[value.0]);
-            let mut constant = plain("Constant", Vec::new(), vec![name]);
-            constant.attribute.push(AttributeProto {
-                name: "value".into(),
-                r#type: AttributeType::Tensor as i32,
-                t: Some(tensor),
-                ..Default::default()
-            });
-            protos.push(constant);
-        }
-        protos.extend(body.nodes);
-        state = states.iter().map(|(output, _)| format!("{prefix}{output}")).collect();
-        for (output, _) in stacked {
-            let (from, to) = (format!("{prefix}{output}"), format!("{prefix}{output}/1"));
-            protos.push(plain("Unsqueeze", vec![from, ZERO.into()], vec![to]));
-        }
-    }
-    for ((output, _), &value) in stacked.iter().zip([node.output].iter().chain(&node.kept)) {
-        let parts = (0..steps).map(|step| format!("{stem}/{step}/{output}/1")).collect();
-        protos.push(with_axis(plain("Concat", parts, vec![name(value)])));
-    }
-    protos
-}
-
 /// Name of the [`axis_zero`] that unrolled loops read.
-const ZERO: &str = "axis zero";
+pub(super) const ZERO: &str = "axis zero";
 
 fn axis_zero() -> TensorProto {
     let raw_data = 0_i64.to_le_bytes().to_vec();
@@ -259,7 +193,7 @@ fn axis_zero() -> TensorProto {
 }
 
 /// A node that goes along the first axis.
-fn with_axis(mut node: NodeProto) -> NodeProto {
+pub(super) fn with_axis(mut node: NodeProto) -> NodeProto {
     node.attribute.push(attribute_proto("axis", Attribute::Int(0)));
     if node.op_type == "Split" {
         node.attribute.push(attribute_proto("num_outputs", Attribute::Int(node.output.len() as i64)));
@@ -267,7 +201,7 @@ fn with_axis(mut node: NodeProto) -> NodeProto {
     node
 }
 
-fn plain(op: &str, input: Vec<String>, output: Vec<String>) -> NodeProto {
+pub(super) fn plain(op: &str, input: Vec<String>, output: Vec<String>) -> NodeProto {
     NodeProto { name: output[0].clone(), input, output, op_type: op.into(), ..Default::default() }
 }
 
@@ -317,7 +251,7 @@ pub(super) fn data_type(element: Element) -> DataType {
     }
 }
 
-fn tensor_proto(name: String, entry: &Entry) -> TensorProto {
+pub(super) fn tensor_proto(name: String, entry: &Entry) -> TensorProto {
     let Origin::Constant(bytes) = &entry.origin else { unreachable!("only constants are stored") };
     TensorProto {
         name,

@@ -6,7 +6,7 @@ use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Element, Tensor};
 use firmware::text::VocabularySpec;
-use host::device::{Board, Place, Session};
+use host::device::Session;
 use host::twin::Twin;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -83,12 +83,9 @@ fn container(code: u8, window: bool) -> Vec<u8> {
 }
 
 /// Answers, counts of words and every tensor at the end are the twin's; so is the answer after each piece of a text.
-pub fn texts_equal_the_twin(board: &'static Board, place: Place) -> Result<()> {
-    let mut session = Session::open_at(board, place, &container(board.core.packing(), false))?;
+pub fn texts_equal_the_twin(session: &mut Session) -> Result<()> {
     for window in [false, true] {
-        if window {
-            session.replace_model(&container(board.core.packing(), window))?;
-        }
+        session.replace_model(&container(session.board().core.packing(), window))?;
         let mut twin = Twin::new(&container(PACKING_PORTABLE, window))?;
         for (index, text) in TEXTS.iter().enumerate() {
             let expected = twin.read(text)?;

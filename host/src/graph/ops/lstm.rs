@@ -59,7 +59,7 @@ impl Operator for Lstm {
         };
         let [steps, batch, units] = graph.dimensions(node.output, "a sequence of states")?;
         let (factors, to_cell, forget) = factors(graph, node, c0)?;
-        let body = backward_body(batch, units, mask.first().is_some())?;
+        let body = backward_body(batch, units, !mask.is_empty())?;
         let scan = Scan { body, states: 2, sequences: 4, reverse: true };
         let inputs = [&[h0, c0, dy, factors, to_cell, forget, recurrent], mask].concat();
         // The initial states are zeros, which is also what the gradient starts from.
