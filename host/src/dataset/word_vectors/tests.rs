@@ -38,14 +38,20 @@ fn words_of_one_subject_are_alike() {
 fn near_words_count_by_their_distance() {
     let counts = count(&[&[1, 2, 0, 1, 0, 0, 0, 3], &[2, 2]], 4);
     let rows: Vec<Vec<(u16, f32)>> = counts.rows().map(Iterator::collect).collect();
-    assert_eq!(rows, [vec![], vec![(1, 6.0), (2, 9.0), (3, 2.0)], vec![(1, 9.0), (2, 10.0)], vec![(1, 2.0)]]);
+    let expected = [
+        vec![],
+        vec![(1, 16.0), (2, 19.0), (3, 11.0)],
+        vec![(1, 19.0), (2, 20.0), (3, 5.0)],
+        vec![(1, 11.0), (2, 5.0)],
+    ];
+    assert_eq!(rows, expected);
 }
 
 #[test]
 fn information_is_the_formulas() {
     let text: [u16; 4] = [1, 2, 1, 3];
     let counts = count(&[&text], 4);
-    let count = [[0.0; 4], [0.0, 8.0, 10.0, 8.0], [0.0, 10.0, 0.0, 4.0], [0.0, 8.0, 4.0, 0.0]];
+    let count = [[0.0; 4], [0.0, 18.0, 20.0, 18.0], [0.0, 20.0, 0.0, 9.0], [0.0, 18.0, 9.0, 0.0]];
     let sums = count.map(|row: [f64; 4]| row.iter().sum::<f64>());
     let smoothed: f64 = sums.iter().map(|sum| sum.powf(0.75)).sum();
     let information = information(&counts);
