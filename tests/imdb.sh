@@ -36,7 +36,7 @@ microbit = read("microbit")
 checks = {
     # What is shipped; 86.0 % and 85.5 % are wanted.
     "imdb-lstm: float ≥ 84.5 %": accuracy("imdb-lstm", "float") >= 0.845,
-    "imdb-lstm: int8 ≥ 84.3 %": accuracy("imdb-lstm", "int8") >= 0.843,
+    "imdb-lstm: int8 ≥ 84.4 %": accuracy("imdb-lstm", "int8") >= 0.844,
     "imdb-lstm: model and vocabulary in 400 KB": flash("imdb-lstm") <= 400_000,
     "imdb-lstm: ≤ 4 KB of RAM": ram("imdb-lstm") <= 4096,
     "imdb-lstm: ≤ 14M instructions on the M4": read("imdb-lstm.bench")["instructions"] <= 14_000_000,

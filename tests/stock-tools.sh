@@ -142,7 +142,7 @@ board() {
         pushd boards/on-target >/dev/null
         local name=${target^^}
         export "CARGO_TARGET_${name//[-.]/_}_RUNNER=probe-rs run" BOARD=$board
-        passes "$board: the tests on the core" "6 passed; 0 failed" cargo test --release --target "$target"
+        passes "$board: the tests on the core" "[1-9][0-9]* passed; 0 failed" cargo test --release --target "$target"
         unset BOARD
         popd >/dev/null ;;
     esac
