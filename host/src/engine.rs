@@ -10,6 +10,7 @@ use crate::recipe::Text;
 use crate::runtime::Inference;
 use crate::twin::{self, Reading, Twin, integers};
 use anyhow::{Result, anyhow, ensure};
+use firmware::model::Tensor;
 use indicatif::ProgressBar;
 use std::fmt;
 use std::path::Path;
@@ -74,30 +75,31 @@ pub fn outputs(
         On::Qdq => onnx(&artifacts.int8_onnx()),
         On::Int8 => {
             let container = read(&artifacts.container())?;
+            let output = output(&container)?;
             let rows = match samples {
-                Samples::Images(images) => real(&container, &twin::evaluate(&container, images)?)?,
-                Samples::Texts(texts) => probabilities(&container, &twin::read(&container, &texts.texts)?)?,
+                Samples::Images(images) => real(output, &twin::evaluate(&container, images)?),
+                Samples::Texts(texts) => probabilities(output, &twin::read(&container, &texts.texts)?),
             };
             progress.inc(samples.len() as u64);
             Ok(rows)
         }
         On::Board(board) => {
             let container = read(&artifacts.container())?;
+            let output = output(&container)?;
             match samples {
                 Samples::Images(images) => {
                     let infer = |session: &mut Session, index: usize| {
-                        let element = Twin::new(&container)?.model().output().element;
-                        Ok(integers(&session.infer(&images.int8(index))?.output, element))
+                        Ok(integers(&session.infer(&images.int8(index))?.output, output.element))
                     };
                     let answers = on_board(board, &container, samples.len(), infer, progress)?;
                     compare(board, &twin::evaluate(&container, images)?, &answers)?;
-                    real(&container, &answers)
+                    Ok(real(output, &answers))
                 }
                 Samples::Texts(texts) => {
                     let read = |session: &mut Session, index: usize| session.read_text(texts.texts[index].as_bytes());
                     let answers = on_board(board, &container, samples.len(), read, progress)?;
                     compare(board, &twin::read(&container, &texts.texts)?, &answers)?;
-                    probabilities(&container, &answers)
+                    Ok(probabilities(output, &answers))
                 }
             }
         }
@@ -150,18 +152,22 @@ fn compare<A: PartialEq + fmt::Debug>(board: &Board, twin: &[A], device: &[A]) -
 }
 
 /// The probability of the second class, of a model that reads text and answers with one logit.
-pub fn probabilities(container: &[u8], readings: &[Reading]) -> Result<Rows> {
+pub fn probabilities(output: Tensor, readings: &[Reading]) -> Rows {
     let integers: Vec<_> = readings.iter().map(|reading| reading.output.clone()).collect();
-    let logits = real(container, &integers)?;
-    Ok(logits.into_iter().map(|row| row.into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()).collect())
+    let logits = real(output, &integers);
+    logits.into_iter().map(|row| row.into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()).collect()
+}
+
+/// The tensor that holds a model's answer.
+pub fn output(container: &[u8]) -> Result<Tensor> {
+    Ok(Twin::new(container)?.model().output())
 }
 
 /// Integer outputs as the real numbers that they stand for.
-fn real(container: &[u8], integers: &[Vec<i32>]) -> Result<Rows> {
-    let output = Twin::new(container)?.model().output();
+fn real(output: Tensor, integers: &[Vec<i32>]) -> Rows {
     let affine = Affine { scale: output.scale, zero_point: output.zero_point };
     let real = |row: &Vec<i32>| row.iter().map(|&value| affine.dequantize(value).into()).collect();
-    Ok(integers.iter().map(real).collect())
+    integers.iter().map(real).collect()
 }
 
 #[cfg(test)]

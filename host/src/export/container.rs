@@ -65,7 +65,7 @@ fn table(function: Function, input: Affine, output: Affine) -> Vec<i8> {
     (-128..=127).map(|x| output.quantize(function.apply(input.dequantize(x)))).collect()
 }
 
-fn output_stage(parameters: &Int8, relu: bool, zero_point: i8) -> OutputStageSpec {
+pub(super) fn output_stage(parameters: &Int8, relu: bool, zero_point: i8) -> OutputStageSpec {
     OutputStageSpec {
         bias: parameters.folded_bias.clone(),
         multipliers: parameters.multipliers.clone(),

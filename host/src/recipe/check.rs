@@ -73,11 +73,7 @@ impl Recipe {
             count("window", *window, 1..=LAYER_LIMIT)?;
         }
         number(&["text", "word-dropout"], *word_dropout, Bounds::HalfOpen)?;
-        let dimensions = self.layers.iter().find_map(|layer| match layer {
-            Layer::Embedding { dimensions } => Some(*dimensions),
-            _ => None,
-        });
-        match (storage, dimensions) {
+        match (storage, self.embedding_dimensions()) {
             (Storage::Codes(bytes), Some(dimensions)) if *bytes == 0 || !dimensions.is_multiple_of(*bytes) => {
                 fault(format!("storage: {bytes} codes do not divide {dimensions} values a word evenly"))
             }

@@ -34,6 +34,16 @@ pub struct Recipe {
     pub text: Option<Text>,
 }
 
+impl Recipe {
+    /// Values a word, where the net has an embedding.
+    pub fn embedding_dimensions(&self) -> Option<usize> {
+        self.layers.iter().find_map(|layer| match layer {
+            Layer::Embedding { dimensions } => Some(*dimensions),
+            _ => None,
+        })
+    }
+}
+
 /// Where the samples come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -278,6 +278,11 @@ impl<'a> Run<'a> {
     /// The float model with the weights as they are.
     fn model(&self) -> Result<Vec<u8>> {
         let weights = self.current_weights()?;
+        self.onnx(&weights)
+    }
+
+    /// The float model with `weights`.
+    fn onnx(&self, weights: &[Vec<f32>]) -> Result<Vec<u8>> {
         self.network.inference(&weights.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
@@ -305,9 +310,7 @@ impl<'a> Run<'a> {
         let recipe = serde_json::to_vec_pretty(options.recipe)?;
         write_atomically(&options.directory.join("recipe.json"), &recipe)?;
         let path = options.directory.join(format!("{}.onnx", options.recipe.name));
-        let weights = self.final_weights()?;
-        let model = self.network.inference(&weights.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-        write_atomically(&path, &model)?;
+        write_atomically(&path, &self.onnx(&self.final_weights()?)?)?;
         Ok(path)
     }
 

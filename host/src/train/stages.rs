@@ -108,11 +108,7 @@ pub fn start(stage: &Stage, data: &Samples, samples: usize, weights: Option<&Wei
 }
 
 fn vectors(stage: &Stage, text: &Text, tokens: &[Vec<u16>]) -> Vec<f32> {
-    let dimensions = stage.recipe.layers.iter().find_map(|layer| match layer {
-        Layer::Embedding { dimensions } => Some(*dimensions),
-        _ => None,
-    });
-    let dimensions = dimensions.unwrap_or(1);
+    let dimensions = stage.recipe.embedding_dimensions().unwrap_or(1);
     let samples: Vec<&[u16]> = tokens.iter().map(Vec::as_slice).collect();
     let mut vectors = word_vectors(&samples, text.vocabulary, dimensions, stage.recipe.training.seed);
     let square = vectors.iter().map(|value| f64::from(value * value)).sum::<f64>() / vectors.len() as f64;

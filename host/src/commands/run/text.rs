@@ -3,10 +3,11 @@
 use super::Report;
 use crate::commands::print_json;
 use crate::device::Session;
-use crate::engine::{On, probabilities};
+use crate::engine::{self, On, probabilities};
 use crate::export::pack_for;
 use crate::twin::{Reading, Twin, pieces};
 use anyhow::{Result, bail};
+use firmware::model::Tensor;
 use serde::Serialize;
 use std::io::{BufRead, IsTerminal};
 
@@ -26,7 +27,7 @@ struct Opinion {
 pub struct Model {
     name: String,
     on: On,
-    container: Vec<u8>,
+    output: Tensor,
     classes: Vec<String>,
     place: Place,
 }
@@ -51,7 +52,7 @@ impl Model {
                 bail!("{name} on {on} knows no words, only their numbers; read texts on int8 or on a board")
             }
         };
-        Ok(Self { name, on, container, classes, place })
+        Ok(Self { name, on, output: engine::output(&container)?, classes, place })
     }
 
     /// Reads each of `texts` and prints what the model says of it.
@@ -118,7 +119,7 @@ impl Model {
     }
 
     fn opinion(&self, text: &str, reading: &Reading) -> Result<Opinion> {
-        let probability = probabilities(&self.container, std::slice::from_ref(reading))?[0][0];
+        let probability = probabilities(self.output, std::slice::from_ref(reading))[0][0];
         let label = self.classes[usize::from(probability > 0.5)].clone();
         let Reading { words, unknown, .. } = *reading;
         Ok(Opinion { input: text.to_owned(), label, probability, words, unknown })

@@ -2,12 +2,12 @@
 
 use super::{Sentiment, Table};
 use crate::export::Options;
-use crate::quantize::Int8;
+use crate::export::container::output_stage;
 use crate::quantize::lstm::{Logit, Lstm};
 use crate::recipe::Text;
 use anyhow::{Result, anyhow, ensure};
 use firmware::model::format::PACKING_PORTABLE;
-use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
+use firmware::model::writer::{ModelBuilder, OpSpec, Parameters, TextSpec};
 use firmware::model::{Element, Shape, Tensor};
 use firmware::text::VocabularySpec;
 
@@ -50,6 +50,8 @@ pub fn container(
         left_shift: lstm.gates.left_shift,
         cell_shift: lstm.cell_shift,
     };
+    let output_stage = output_stage(&head.layer, false, 0);
+    let dense = Parameters::Dense { weights: head.layer.weights.clone(), output_stage };
     let op = |input, output, parameters| OpSpec { input, output, packing: PACKING_PORTABLE, parameters };
     let builder = ModelBuilder {
         name: options.name.clone(),
@@ -58,7 +60,7 @@ pub fn container(
         ops: vec![
             op(TOKEN, VECTOR, Parameters::Embedding { rows: model.vocabulary, table: table.reordered(&order) }),
             op(VECTOR, HIDDEN, lstm_op),
-            op(HIDDEN, LOGIT, dense(&head.layer)),
+            op(HIDDEN, LOGIT, dense),
         ],
         input: TOKEN,
         output: LOGIT,
@@ -85,15 +87,4 @@ fn tensors(model: &Sentiment, table: &Table, lstm: &Lstm, head: &Logit, window: 
     ];
     tensors.extend(window.map(|window| tensor(Element::I16, window, 1.0)));
     tensors
-}
-
-fn dense(layer: &Int8) -> Parameters {
-    let output_stage = OutputStageSpec {
-        bias: layer.folded_bias.clone(),
-        multipliers: layer.multipliers.clone(),
-        left_shift: layer.left_shift,
-        output_min: i8::MIN,
-        output_max: i8::MAX,
-    };
-    Parameters::Dense { weights: layer.weights.clone(), output_stage }
 }

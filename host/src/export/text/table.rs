@@ -2,7 +2,8 @@
 
 use super::Sentiment;
 use crate::graph::CODES;
-use crate::quantize::{four_bit_rows, product_quantize};
+use crate::quantize::four_bit::{expand, four_bit_rows};
+use crate::quantize::product_quantize;
 use crate::recipe::Storage;
 use firmware::model::writer::EmbeddingSpec;
 
@@ -71,8 +72,7 @@ impl Table {
             EmbeddingSpec::I4 { nibbles, multipliers } => {
                 let bytes = &nibbles[row * width.div_ceil(2)..][..width.div_ceil(2)];
                 let halves = bytes.iter().flat_map(|byte| [(byte << 4) as i8 >> 4, *byte as i8 >> 4]).take(width);
-                let value = |q: i8| (i32::from(q) * i32::from(multipliers[row]) + 4) >> 3;
-                halves.map(|q| value(q).clamp(-128, 127) as i8).collect()
+                halves.map(|q| expand(q, multipliers[row])).collect()
             }
             EmbeddingSpec::Codes { codes, codebooks, codes_per_row } => {
                 let bytes = usize::from(*codes_per_row);
