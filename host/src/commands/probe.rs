@@ -5,6 +5,7 @@ use crate::device::emulator::server::Server;
 use crate::setup;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// Make an emulated board look like an attached one
 #[derive(clap::Args)]
@@ -52,5 +53,6 @@ pub fn run(arguments: Arguments) -> Result<()> {
         eprintln!("chip description of {name}, for --chip-description-path: {}", description.display());
     }
     eprintln!("{name} is at the probe 20b7:9db1:unix:{}, chip {}", path.display(), board.chip);
-    server.serve(&setup::qemu()?, spec)
+    // Until the process is ended.
+    server.serve(&setup::qemu()?, spec, &AtomicBool::new(false))
 }

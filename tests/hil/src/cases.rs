@@ -13,6 +13,8 @@ use probe_rs::{MemoryInterface, RegisterId};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::mem::offset_of;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const SEED: u64 = 1;
@@ -223,13 +225,18 @@ fn stock_tools_find_the_served_probe(board: &'static Board, _: Place) -> Result<
     let machine = board.machine.as_ref().context("the board cannot be emulated")?;
     let path = std::env::temp_dir().join(format!("hil-{}-{}.sock", board.name, std::process::id()));
     let (server, qemu) = (Server::bind(&path)?, setup::qemu()?);
-    // Serves until this process ends, and its emulator with it.
-    std::thread::spawn(move || server.serve(&qemu, machine));
+    let stop = AtomicBool::new(false);
     let place = Place::Attached(format!("20b7:9db1:unix:{}", path.display()));
-    for _ in 0..2 {
-        in_session(board, place.clone(), inferences_equal_the_twin)?;
-    }
-    std::fs::remove_file(&path).context("the socket is gone")
+    std::thread::scope(|scope| {
+        let stopped = &stop;
+        let served = scope.spawn(move || server.serve(&qemu, machine, stopped));
+        let seen = (0..2).try_for_each(|_| in_session(board, place.clone(), inferences_equal_the_twin));
+        stop.store(true, Ordering::Relaxed);
+        // Wakes the server; one that has ended already tells why.
+        let _ = UnixStream::connect(&path);
+        served.join().map_err(|_| anyhow!("the server panicked"))??;
+        seen
+    })
 }
 
 /// A trial fails because the firmware panics, as it does where its model changes behind its back.

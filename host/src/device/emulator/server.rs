@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A listening socket, removed when it is dropped.
 pub struct Server {
@@ -26,11 +27,14 @@ impl Server {
         Ok(Self { listener, path: path.to_path_buf() })
     }
 
-    /// Serves one client after the other, for ever. All see the same board; one whose emulator has
+    /// Serves one client after the other, until one comes when `stop` is set. All see the same board; one whose emulator has
     /// ended is started afresh for the next client.
-    pub fn serve(&self, qemu: &Path, spec: &MachineSpec) -> Result<()> {
+    pub fn serve(&self, qemu: &Path, spec: &MachineSpec, stop: &AtomicBool) -> Result<()> {
         let mut emulator = Emulator::start(qemu, spec)?;
         for stream in self.listener.incoming() {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
             let stream = stream.context("a client could not connect")?;
             if emulator.has_ended() {
                 emulator = Emulator::start(qemu, spec)?;
