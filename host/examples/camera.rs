@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let index = |place: usize| place * labels.len() / count.max(1);
     let digit = |place: usize| Subject::Digit(&images[index(place) * SIDE * SIDE..][..SIDE * SIDE]);
     for (name, conditions) in [("ideal", Conditions::Ideal), ("field", Conditions::Field)] {
-        let readings = read_all(&container, count, |place| shoot(digit(place), conditions, SEED + place as u64))?;
+        let readings = read_all(&container, count, |place| shoot(digit(place), conditions, SEED + place as u64).grey)?;
         let is_right =
             |place: usize| readings[place].found > 0 && readings[place].digit == usize::from(labels[index(place)]);
         let right = (0..count).filter(|&place| is_right(place)).count();
@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             let frames: Vec<_> = wrong
                 .iter()
-                .map(|&place| (shoot(digit(place), conditions, SEED + place as u64), readings[place].clone()))
+                .map(|&place| (shoot(digit(place), conditions, SEED + place as u64).grey, readings[place].clone()))
                 .collect();
             save(path, &frames)?;
         }
@@ -86,12 +86,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut all = Vec::new();
     for (number, (name, subject)) in subjects.into_iter().enumerate() {
         let seed = 2 * SEED + 100_000 * number as u64;
-        let readings = read_all(&container, count / 5, |place| shoot(subject, Conditions::Field, seed + place as u64))?;
+        let readings = read_all(&container, count / 5, |place| shoot(subject, Conditions::Field, seed + place as u64).grey)?;
         report(name, &readings);
         if let (Some(path), true) = (rest.get(1), number < 3) {
             let frames: Vec<_> = (0..readings.len())
                 .filter(|&i| readings[i].found > 0)
-                .map(|i| (shoot(subject, Conditions::Field, seed + i as u64), readings[i].clone()))
+                .map(|i| (shoot(subject, Conditions::Field, seed + i as u64).grey, readings[i].clone()))
                 .collect();
             save(&format!("{path}.{name}.pgm"), &frames)?;
         }

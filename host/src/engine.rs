@@ -4,12 +4,13 @@ use crate::artifacts::{Artifacts, read};
 use crate::dataset::Samples;
 use crate::device::{self, Board, Session};
 use crate::export::pack_for;
+use crate::frames::{Look, Picture};
 use crate::inference::{self, Rows};
 use crate::quantize::Affine;
 use crate::recipe::Text;
 use crate::runtime::Inference;
 use crate::twin::{self, Reading, Twin, integers};
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use firmware::model::Tensor;
 use indicatif::ProgressBar;
 use std::fmt;
@@ -102,6 +103,38 @@ pub fn outputs(
                     Ok(probabilities(output, &answers))
                 }
             }
+        }
+    }
+}
+
+/// What was seen in frames.
+#[derive(Debug)]
+pub struct Looks {
+    /// One a frame.
+    pub looks: Vec<Look>,
+    /// Executed instructions from each frame to its answer, on an emulated board.
+    pub instructions: Option<Vec<u64>>,
+}
+
+/// What is seen in each of `pictures`, of which up to `most` regions are read; on a board, also compared with the twin, down to
+/// the memory in which it was looked at.
+///
+/// # Errors
+/// As [`outputs`]; a place that knows no frames.
+pub fn looks(on: On, container: &[u8], pictures: &[Picture], most: u8, progress: &ProgressBar) -> Result<Looks> {
+    let twin = twin::look(container, pictures, most)?;
+    match on {
+        On::Float | On::Qdq => bail!("frames are read in int8: with `--on int8` or on a board"),
+        On::Int8 => Ok(Looks { looks: twin, instructions: None }),
+        On::Board(board) => {
+            let look = |session: &mut Session, index: usize| {
+                let (look, ticks) = session.look(&pictures[index], most)?;
+                Ok((look, session.instructions(ticks)))
+            };
+            let looks = on_board(board, container, pictures.len(), look, progress)?;
+            let (looks, instructions): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
+            compare(board, &twin, &looks)?;
+            Ok(Looks { looks, instructions: instructions.into_iter().collect() })
         }
     }
 }

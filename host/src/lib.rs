@@ -18,6 +18,7 @@ pub mod dataset;
 pub mod device;
 pub mod engine;
 pub mod export;
+pub mod frames;
 pub mod graph;
 pub mod inference;
 pub mod picture;

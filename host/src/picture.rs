@@ -3,7 +3,7 @@
 
 use crate::dataset::strokes::normalize::{self, Ink};
 use anyhow::{Context, Result, bail, ensure};
-use image::{GrayImage, ImageReader};
+use image::{DynamicImage, GrayImage, ImageReader};
 use std::path::Path;
 
 /// Largest side of a picture that is decoded, pixels: a limit on memory, far above any camera.
@@ -20,6 +20,15 @@ const GRAIN: f32 = 0.2;
 /// # Errors
 /// A file that is missing, not an image, too large, or blank.
 pub fn load_digit(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
+    let picture = load(path)?.into_luma8();
+    center_digit(&picture, height, width).with_context(|| format!("no digit found in {}", path.display()))
+}
+
+/// Reads a PNG, JPEG, PGM or PPM file.
+///
+/// # Errors
+/// A file that is missing, not an image, or too large.
+pub fn load(path: &Path) -> Result<DynamicImage> {
     let mut reader = ImageReader::open(path)
         .with_context(|| format!("cannot open the picture {}", path.display()))?
         .with_guessed_format()
@@ -28,11 +37,7 @@ pub fn load_digit(path: &Path, height: usize, width: usize) -> Result<Vec<u8>> {
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     reader.limits(limits);
-    let picture = reader
-        .decode()
-        .with_context(|| format!("{} is not a readable PNG, JPEG, PGM or PPM picture", path.display()))?
-        .into_luma8();
-    center_digit(&picture, height, width).with_context(|| format!("no digit found in {}", path.display()))
+    reader.decode().with_context(|| format!("{} is not a readable PNG, JPEG, PGM or PPM picture", path.display()))
 }
 
 /// [`load_digit`] without the file.

@@ -1,11 +1,13 @@
 //! The twin: the firmware's kernels on this machine, which compute what a board computes, bit for bit.
 
 use crate::dataset::Images;
+use crate::frames::{Look, Picture, Seen, hash};
 use anyhow::{Context, Result, ensure};
 use firmware::model::format::ALIGNMENT;
 use firmware::model::{Element, Model};
 use firmware::plan::Interpreter;
 use firmware::text::{Reader, is_separator};
+use firmware::vision::{self, Finder};
 use rayon::prelude::*;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
@@ -113,6 +115,16 @@ impl Twin {
         Ok(())
     }
 
+    /// Looks for up to `most` digits in a frame and reads them.
+    pub fn look(&mut self, picture: &Picture, most: u8) -> Result<Look> {
+        let model = *self.parsed.borrow_dependent();
+        let mut interpreter = Interpreter::new(model, &mut self.arena, &mut self.scratch).map_err(refused)?;
+        let mut memory = vec![0; picture.scratch_words()];
+        let readings = vision::read(&picture.frame()?, &mut Finder::new(&mut memory), &mut interpreter, most.into());
+        let readings = readings.map_err(|error| anyhow::anyhow!("model {}: {error:?}", model.name()))?;
+        Ok(Look { seen: readings.as_slice().iter().map(Seen::from).collect(), memory: hash(memory.as_bytes()) })
+    }
+
     /// Every tensor's bytes as they are now, in the container's order.
     pub fn tensors(&self) -> Vec<Vec<u8>> {
         // The parser has checked that every tensor lies inside the arena.
@@ -174,6 +186,17 @@ pub fn read(container: &[u8], texts: &[String]) -> Result<Vec<Reading>> {
         twin.read(text.as_bytes())
     };
     texts.into_par_iter().map_init(|| Twin::new(container), answer).collect()
+}
+
+/// What is seen in all of `pictures`, computed on every core of this machine.
+pub fn look(container: &[u8], pictures: &[Picture], most: u8) -> Result<Vec<Look>> {
+    // One failure, before the work is spread.
+    Twin::new(container)?;
+    let answer = |twin: &mut Result<Twin>, picture: &Picture| {
+        let twin = twin.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        twin.look(picture, most)
+    };
+    pictures.into_par_iter().map_init(|| Twin::new(container), answer).collect()
 }
 
 /// The values in a tensor's bytes, as they lie in the arena and come over the link.

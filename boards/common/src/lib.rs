@@ -83,14 +83,37 @@ pub fn model_region() -> &'static [u8] {
 
 /// Answers the host about the model in flash, for ever. A model that is damaged, or needs more than
 /// `arena` and `scratch`, is refused with the reason whenever the host asks.
-pub fn serve(board: &str, mut clock: impl Clock, mut channels: Channels, arena: &mut [u32], scratch: &mut [u32]) -> ! {
+pub fn serve(board: &str, clock: impl Clock, channels: Channels, arena: &mut [u32], scratch: &mut [u32]) -> ! {
+    answer(Device::new(board, load(board, arena, scratch)), clock, channels)
+}
+
+/// As [`serve`], with memory for frames that the host sends in a camera's place; see
+/// [`Device::with_frames`](firmware::link::Device::with_frames) for how much.
+#[cfg(feature = "frames")]
+pub fn serve_frames(
+    board: &str,
+    clock: impl Clock,
+    channels: Channels,
+    [arena, scratch, frames]: [&mut [u32]; 3],
+) -> ! {
+    answer(Device::new(board, load(board, arena, scratch)).with_frames(frames), clock, channels)
+}
+
+fn load<'a>(
+    _board: &str,
+    arena: &'a mut [u32],
+    scratch: &'a mut [u32],
+) -> Result<Interpreter<'static, 'a>, firmware::model::Error> {
     let model = Model::parse(model_region()).and_then(|model| Interpreter::new(model, arena, scratch));
     #[cfg(feature = "defmt")]
     match &model {
-        Ok(interpreter) => defmt::info!("{=str}: model {=str}", board, interpreter.model().name()),
-        Err(error) => defmt::error!("{=str}: model refused: {}", board, error),
+        Ok(interpreter) => defmt::info!("{=str}: model {=str}", _board, interpreter.model().name()),
+        Err(error) => defmt::error!("{=str}: model refused: {}", _board, error),
     }
-    let mut device = Device::new(board, model);
+    model
+}
+
+fn answer(mut device: Device<'_>, mut clock: impl Clock, mut channels: Channels) -> ! {
     let mut received = [0; 64];
     loop {
         let count = channels.down.read(&mut received);

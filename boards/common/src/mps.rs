@@ -1,13 +1,18 @@
 //! What Arm's MPS boards share, whatever core stands in their FPGA: its input and output block, whose counter is the
 //! clock, and room enough that all of them give a model the same memory.
 
-use crate::{Clock, serve};
+use crate::{Clock, serve_frames};
+use firmware::vision::scratch_words;
 use cortex_m::singleton;
 
 /// RAM for the activations of a model, in bytes.
 const ARENA_BYTES: usize = 16 * 1024;
 /// RAM for what an op needs beside them, in bytes.
 const SCRATCH_BYTES: usize = 8 * 1024;
+
+/// The largest frame that the host may send, pixels of two bytes, and what it takes to read digits in it.
+const FRAME: [usize; 2] = [160, 120];
+const FRAME_WORDS: usize = FRAME[0] * FRAME[1] / 2 + scratch_words(FRAME[0], FRAME[1]);
 
 /// The counter of the FPGA's input and output block, which counts up; QEMU gives it 25 MHz on the boards without
 /// TrustZone and 20 MHz on those with it.
@@ -40,5 +45,6 @@ pub fn run(board: &str, fpgaio: usize) -> ! {
     // Each is taken once, here.
     let arena = singleton!(: [u32; ARENA_BYTES / 4] = [0; ARENA_BYTES / 4]).unwrap();
     let scratch = singleton!(: [u32; SCRATCH_BYTES / 4] = [0; SCRATCH_BYTES / 4]).unwrap();
-    serve(board, Counter::start(fpgaio), channels, arena, scratch)
+    let frames = singleton!(: [u32; FRAME_WORDS] = [0; FRAME_WORDS]).unwrap();
+    serve_frames(board, Counter::start(fpgaio), channels, [arena, scratch, frames])
 }

@@ -4,6 +4,9 @@ use super::{DATA_BYTES, ErrorCode, FRAME_BYTES, Hello, PROTOCOL, Reply, Request}
 use crate::model;
 use crate::plan::Interpreter;
 use crate::text::Reader;
+
+#[cfg(feature = "frames")]
+use super::frames::Desk;
 use postcard::ser_flavors::{Cobs, Flavor, Slice};
 
 /// Answers requests with the model that a board holds.
@@ -12,8 +15,7 @@ use postcard::ser_flavors::{Cobs, Flavor, Slice};
 pub struct Device<'d> {
     board: &'d str,
     model: Result<Interpreter<'d, 'd>, model::Error>,
-    /// Where the model reads text.
-    reader: Option<Reader<'d>>,
+    inputs: Inputs<'d>,
     /// A frame without its ending zero.
     received: [u8; FRAME_BYTES - 1],
     /// Bytes of the frame so far; more than `received` holds where it is too long.
@@ -21,11 +23,39 @@ pub struct Device<'d> {
     reply: [u8; FRAME_BYTES],
 }
 
+/// What a model may read beside tensors.
+struct Inputs<'d> {
+    /// Where the model reads text.
+    reader: Option<Reader<'d>>,
+    /// Where there is memory for a camera's frames.
+    #[cfg(feature = "frames")]
+    desk: Option<Desk<'d>>,
+}
+
 impl<'d> Device<'d> {
     /// A device of the board named `board`; `model` is ready to run or says why it was refused.
     pub fn new(board: &'d str, model: Result<Interpreter<'d, 'd>, model::Error>) -> Self {
         let reader = model.as_ref().ok().and_then(|interpreter| Reader::new(interpreter.model()));
-        Self { board, model, reader, received: [0; FRAME_BYTES - 1], length: 0, reply: [0; FRAME_BYTES] }
+        Self {
+            board,
+            model,
+            inputs: Inputs {
+                reader,
+                #[cfg(feature = "frames")]
+                desk: None,
+            },
+            received: [0; FRAME_BYTES - 1],
+            length: 0,
+            reply: [0; FRAME_BYTES],
+        }
+    }
+
+    /// With memory for a camera's frame and for [`vision`](crate::vision): together
+    /// `⌈width · height · bytes a pixel / 4⌉ + vision::scratch_words(width, height)` words.
+    #[cfg(feature = "frames")]
+    pub fn with_frames(mut self, memory: &'d mut [u32]) -> Self {
+        self.inputs.desk = Some(Desk::new(memory));
+        self
     }
 
     /// Takes one byte. At the end of a frame, does what it asks and returns the encoded reply; `ticks` reads the
@@ -46,8 +76,7 @@ impl<'d> Device<'d> {
             None => Reply::Error(ErrorCode::TooLong),
             Some(frame) => match decode(frame) {
                 Some(request) => {
-                    let reader = self.reader.as_mut();
-                    answer(self.board, &mut self.model, reader, request, ticks).unwrap_or_else(Reply::Error)
+                    answer(self.board, &mut self.model, &mut self.inputs, request, ticks).unwrap_or_else(Reply::Error)
                 }
                 None => Reply::Error(ErrorCode::Malformed),
             },
@@ -118,7 +147,7 @@ fn cut(name: &str) -> &str {
 fn answer<'r>(
     board: &'r str,
     model: &'r mut Result<Interpreter<'_, '_>, model::Error>,
-    reader: Option<&mut Reader<'_>>,
+    inputs: &'r mut Inputs<'_>,
     request: Request<'_>,
     ticks: impl FnMut() -> u32,
 ) -> Result<Reply<'r>, ErrorCode> {
@@ -127,6 +156,7 @@ fn answer<'r>(
         (_, Err(_)) => return Err(ErrorCode::NoModel),
         (_, Ok(interpreter)) => interpreter,
     };
+    let reader = inputs.reader.as_mut();
     match request {
         // Has been answered above.
         Request::Hello => Err(ErrorCode::Malformed),
@@ -136,6 +166,21 @@ fn answer<'r>(
         Request::Reset => reset(interpreter, reader),
         Request::Text { data } => read_text(interpreter, reader, data, ticks),
         Request::Answer => answer_text(interpreter, reader, ticks),
+        #[cfg(feature = "frames")]
+        request => {
+            let desk = inputs.desk.as_mut().ok_or(ErrorCode::NoFrame)?;
+            match request {
+                Request::Frame { width, height, format } => desk.begin([width, height], format),
+                Request::Pixels { offset, data } => desk.write(offset, data),
+                Request::Look { most } => desk.look(interpreter, most, ticks),
+                Request::Reading { index } => desk.reading(index),
+                Request::Scratch { offset, length } => desk.scratch(offset, length),
+                // Have been answered above.
+                _ => Err(ErrorCode::Malformed),
+            }
+        }
+        #[cfg(not(feature = "frames"))]
+        _ => Err(ErrorCode::NoFrame),
     }
 }
 

@@ -5,10 +5,13 @@
 //! afresh.
 
 mod device;
+#[cfg(feature = "frames")]
+mod frames;
 
 pub use device::Device;
 
 use crate::model;
+use crate::vision::Format;
 use serde::{Deserialize, Serialize};
 
 /// Version of these messages, sent in [`Hello`].
@@ -60,6 +63,41 @@ pub enum Request<'a> {
     },
     /// End the last word and bring the output up to date with the text. Answered by [`Reply::Text`].
     Answer,
+    /// Begin a frame, all zeros, in place of a camera's. Answered by [`Reply::Done`] with 0 ticks.
+    Frame {
+        /// Pixels a row.
+        width: u16,
+        /// Rows.
+        height: u16,
+        /// What its bytes mean.
+        format: Format,
+    },
+    /// Bytes into the frame from `offset` on. Answered by [`Reply::Done`] with 0 ticks.
+    Pixels {
+        /// Bytes from the start of the frame.
+        offset: u32,
+        /// At most [`DATA_BYTES`].
+        #[serde(borrow)]
+        data: &'a [u8],
+    },
+    /// Look for digits in the frame and read them. Answered by [`Reply::Look`].
+    Look {
+        /// How many to read at most: those with the most ink.
+        most: u8,
+    },
+    /// What was read. Answered by [`Reply::Reading`].
+    Reading {
+        /// Place among what was read, from left to right.
+        index: u8,
+    },
+    /// Bytes of the memory that [`vision`](crate::vision) worked in, as the last [`Request::Look`] left it. Answered by
+    /// [`Reply::Data`].
+    Scratch {
+        /// Bytes from the start of the memory.
+        offset: u32,
+        /// Number of bytes, at most [`DATA_BYTES`].
+        length: u16,
+    },
 }
 
 /// What the device answers.
@@ -85,6 +123,22 @@ pub enum Reply<'a> {
         unknown: u32,
         /// Ticks of the board's clock that the answer took, beside those of the [`Request::Text`]s.
         ticks: u32,
+    },
+    /// The frame has been looked at.
+    Look {
+        /// How many regions have been read.
+        count: u8,
+        /// Ticks of the board's clock from the frame to the last answer.
+        ticks: u32,
+    },
+    /// What was read in a region.
+    Reading {
+        /// First column, first row, column behind the last, row below the last.
+        place: [u16; 4],
+        /// The most probable class.
+        class: u16,
+        /// Its probability, in 1/65,536.
+        probability: u32,
     },
 }
 
@@ -121,6 +175,10 @@ pub enum ErrorCode {
     OutOfRange,
     /// The model does not read text.
     NoText,
+    /// The device has no memory for frames, or none has been sent.
+    NoFrame,
+    /// The model does not read digits of 28×28 pixels.
+    NoDigits,
 }
 
 impl core::fmt::Display for ErrorCode {
@@ -131,6 +189,8 @@ impl core::fmt::Display for ErrorCode {
             ErrorCode::NoModel => "the device has no usable model",
             ErrorCode::OutOfRange => "the request names a place outside the model",
             ErrorCode::NoText => "the device's model does not read text",
+            ErrorCode::NoFrame => "the device has no memory for frames, or none has been sent",
+            ErrorCode::NoDigits => "the device's model does not read digits of 28×28 pixels",
         })
     }
 }

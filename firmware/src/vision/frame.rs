@@ -1,9 +1,10 @@
 //! What the sensor's bytes mean.
 
 use super::{Error, MAX_FRAME_SIDE, Polarity, bytes_of};
+use serde::{Deserialize, Serialize};
 
 /// How a pixel lies in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Format {
     /// One byte of grey.

@@ -12,16 +12,19 @@
 //! | `bits` | a picture of one bit a pixel, and what in it hangs together |
 //! | `regions` | which of the blobs of ink are digits |
 //! | `normalize` | deskew, scale and centre, as the makers of MNIST did |
+//! | `reader` | what a model reads in the regions |
 //!
-//! [`Finder`] joins them. What lies between the steps can be looked at: [`Finder::is_ink`], [`Finder::is_chosen`].
+//! [`Finder`] joins the steps up to the pixels, [`read`] all of them. What lies between the steps can be looked at: [`Finder::is_ink`], [`Finder::is_chosen`].
 
 mod bits;
 mod frame;
 mod normalize;
 mod paper;
+mod reader;
 mod regions;
 
 pub use frame::{Format, Frame};
+pub use reader::{MAX_CLASSES, Reading, Readings, read, suits};
 pub use regions::{Digits, MAX_DIGITS, Region};
 
 use bits::Bits;
@@ -51,6 +54,8 @@ pub enum Error {
     },
     /// The region belongs to no frame of this size.
     ForeignRegion,
+    /// The model does not read digits of 28×28 pixels.
+    ForeignModel,
 }
 
 /// Whether the ink is darker or lighter than what it is on.

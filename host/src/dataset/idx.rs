@@ -32,6 +32,20 @@ pub fn read(path: &Path, shape: &[usize]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Writes `values`, the last size of `shape` fastest, plain.
+///
+/// # Errors
+/// A file that cannot be written, and sizes beyond 32 bits.
+pub fn write(path: &Path, shape: &[usize], values: &[u8]) -> Result<()> {
+    debug_assert_eq!(values.len(), shape.iter().product::<usize>());
+    let mut bytes = vec![0, 0, 8, u8::try_from(shape.len())?];
+    for &size in shape {
+        bytes.extend(u32::try_from(size)?.to_be_bytes());
+    }
+    bytes.extend(values);
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Checks magic, sizes and length.
 fn parse(bytes: &[u8], shape: &[usize]) -> Result<()> {
     let (words, _) = bytes.as_chunks::<4>();
@@ -78,6 +92,14 @@ mod tests {
         let path = folder.path().join("images");
         std::fs::write(&path, bytes).unwrap();
         read(&path, &SHAPE)
+    }
+
+    #[test]
+    fn what_is_written_is_the_format() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("images");
+        write(&path, &SHAPE, &BYTES[16..]).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), BYTES);
     }
 
     #[test]

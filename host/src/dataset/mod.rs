@@ -60,6 +60,10 @@ pub fn load(source: Source, data: Option<&Path>) -> Result<Dataset> {
     match (source, data) {
         (Source::Mnist, data) => mnist::load(data),
         (Source::Imdb, data) => imdb::load(data),
+        (Source::Camera, data) => {
+            let mnist = mnist::load(data)?;
+            camera::load(mnist.train.images()?, mnist.test.images()?)
+        }
         (Source::Strokes, None) => Ok(strokes::dataset(source.train_samples(), source.test_samples(), STROKES_SEED)),
         (Source::Strokes, Some(folder)) => {
             bail!(

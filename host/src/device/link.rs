@@ -161,5 +161,10 @@ fn name(request: &Request<'_>) -> &'static str {
         Request::Reset => "Reset",
         Request::Text { .. } => "Text",
         Request::Answer => "Answer",
+        Request::Frame { .. } => "Frame",
+        Request::Pixels { .. } => "Pixels",
+        Request::Look { .. } => "Look",
+        Request::Reading { .. } => "Reading",
+        Request::Scratch { .. } => "Scratch",
     }
 }

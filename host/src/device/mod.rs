@@ -14,6 +14,7 @@ pub mod board;
 mod count;
 pub mod emulator;
 pub mod flash;
+mod frames;
 pub mod image;
 mod link;
 pub mod session;

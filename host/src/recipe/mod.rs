@@ -11,6 +11,7 @@ pub use fault::{Fault, Step};
 pub use load::{Found, find};
 pub use shapes::Shape;
 
+use crate::dataset::camera;
 use crate::graph::{Layer, Pooling};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ pub enum Source {
     Mnist,
     /// Digits that the tool draws itself.
     Strokes,
+    /// What a simulated camera and the firmware's vision make of MNIST's digits, and of what is none.
+    Camera,
     /// Film reviews, 25,000 + 25,000 (Maas et al. 2011).
     Imdb,
 }
@@ -84,6 +87,7 @@ impl Source {
         match self {
             Self::Mnist => "mnist",
             Self::Strokes => "strokes",
+            Self::Camera => "camera",
             Self::Imdb => "imdb",
         }
     }
@@ -91,7 +95,7 @@ impl Source {
     /// Height, width and channels of a sample; `None` for texts.
     pub fn image(self) -> Option<[usize; 3]> {
         match self {
-            Self::Mnist | Self::Strokes => Some([28, 28, 1]),
+            Self::Mnist | Self::Strokes | Self::Camera => Some([28, 28, 1]),
             Self::Imdb => None,
         }
     }
@@ -100,6 +104,10 @@ impl Source {
     pub fn classes(self) -> Vec<String> {
         match self {
             Self::Mnist | Self::Strokes => (0..10).map(|digit| digit.to_string()).collect(),
+            Self::Camera => {
+                let digits = Self::Mnist.classes().into_iter();
+                digits.chain(["no digit".to_owned()]).collect()
+            }
             Self::Imdb => ["negative", "positive"].map(str::to_owned).to_vec(),
         }
     }
@@ -109,6 +117,7 @@ impl Source {
         match self {
             Self::Mnist => 60_000,
             Self::Strokes => 30_000,
+            Self::Camera => camera::train_samples(Self::Mnist.train_samples()),
             Self::Imdb => 25_000,
         }
     }
@@ -118,6 +127,7 @@ impl Source {
         match self {
             Self::Mnist => 10_000,
             Self::Strokes => 5_000,
+            Self::Camera => camera::test_samples(Self::Mnist.test_samples()),
             Self::Imdb => 25_000,
         }
     }

@@ -1,7 +1,7 @@
 //! What every board is put through. A case opens its own session, so that none depends on another.
 
 use crate::report::report;
-use crate::{on_target, panics, subject, texts};
+use crate::{on_target, panics, sights, subject, texts};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use firmware::link::{ErrorCode, Reply};
 use firmware::model::format::{Header, PACKING_PORTABLE};
@@ -17,7 +17,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-const SEED: u64 = 1;
+/// Of the subject's weights.
+pub const SEED: u64 = 1;
 
 /// A case and its name.
 pub type Case = (&'static str, Run);
@@ -57,6 +58,7 @@ pub const EMULATED: &[Case] = &[
 pub const CHOSEN: &[(&[&str], Case)] = &[
     (&["mps2-an386", "mps3-an547"], ("a-panic-is-reported", OnBoard(a_panic_is_reported))),
     (&["mps2-an505", "microbit"], ("a-fault-is-reported", OnBoard(a_fault_is_reported))),
+    (&["mps2-an386", "mps3-an547"], ("frames-equal-the-twin", InSession(sights::frames_equal_the_twin))),
     (&on_target::BOARDS, ("tests-on-the-core-pass", OnBoard(on_target::run))),
 ];
 

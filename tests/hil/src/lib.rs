@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`subject`] | a small model with random weights, in the shape of the digit CNN |
 //! | [`texts`] | a model that reads text, and its case |
+//! | [`sights`] | frames in a camera's place |
 //! | [`cases`] | what every board is put through |
 //! | [`on_target`] | the tests that run on the core itself |
 //! | [`panics`] | which functions of the firmware can panic |
@@ -15,5 +16,6 @@ pub mod cases;
 pub mod on_target;
 pub mod panics;
 pub mod report;
+pub mod sights;
 pub mod subject;
 pub mod texts;

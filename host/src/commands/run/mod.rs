@@ -1,5 +1,6 @@
 //! `host run`.
 
+mod frames;
 mod text;
 
 use crate::artifacts::read;
@@ -8,7 +9,7 @@ use crate::dataset::{Images, Samples};
 use crate::engine::{self, On};
 use crate::inference::Rows;
 use crate::picture;
-use crate::recipe::{self, Target};
+use crate::recipe::{self, Source, Target};
 use crate::scores::{Score, first_max, softmax};
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -29,6 +30,9 @@ pub struct Arguments {
     /// Where an autoencoder's PNG goes: a row a picture, on the left as the net saw it, on the right as it was rebuilt
     #[arg(long, value_name = "PNG", default_value = "reconstruction.png")]
     out: PathBuf,
+    /// Of a model that reads camera frames: writes a PNG with the steps from the first picture to the answer
+    #[arg(long, value_name = "PNG")]
+    explain: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -72,6 +76,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
     };
     ensure!(!arguments.inputs.is_empty(), "no picture is given: `host run {} PICTURE…`", arguments.model);
     let paths: Vec<PathBuf> = arguments.inputs.iter().map(PathBuf::from).collect();
+    if source == Source::Camera {
+        return frames::run(&arguments, &found, &paths);
+    }
+    ensure!(arguments.explain.is_none(), "{} reads no camera frames: --explain is not for it", arguments.model);
     let mut images = Images { height, width, channels: 1, pixels: Vec::new(), labels: Vec::new() };
     for path in &paths {
         images.pixels.extend(picture::load_digit(path, height, width)?);

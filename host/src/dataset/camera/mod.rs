@@ -1,12 +1,17 @@
 //! What a camera sees of a digit on paper: frames with known answers, drawn from a seed.
 //!
 //! marks (what is written, as distances to ink) → view (where the camera stands) → light (sun, shadows, glare)
-//! → sensor (blur, noise, blocks of JPEG)
+//! → sensor (blur, noise, blocks of JPEG) → crops (what `firmware::vision` finds there, to train on)
 
+mod cached;
+mod crops;
 mod light;
 mod marks;
 mod sensor;
 mod view;
+
+pub use cached::load;
+pub use crops::{NO_DIGIT, digit_free, frames, test_samples, train_samples};
 
 use light::{Grain, Light};
 use marks::{Drawing, Rules};
@@ -46,9 +51,17 @@ pub enum Conditions {
     Field,
 }
 
-/// A frame of `WIDTH · HEIGHT` grey pixels that depends on its arguments alone. Another platform's sine or exponential
-/// may change single grey levels.
-pub fn shoot(subject: Subject<'_>, conditions: Conditions, seed: u64) -> Vec<u8> {
+/// A frame and what is to be seen in it.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    /// `WIDTH · HEIGHT` grey levels.
+    pub grey: Vec<u8>,
+    /// Where the middle of the drawing is, pixels.
+    pub middle: [f32; 2],
+}
+
+/// A shot that depends on the arguments alone. Another platform's sine or exponential may change single grey levels.
+pub fn shoot(subject: Subject<'_>, conditions: Conditions, seed: u64) -> Shot {
     let mut rng = Generator::seed_from_u64(seed);
     let is_ideal = conditions == Conditions::Ideal;
     let drawing = match subject {
@@ -89,7 +102,7 @@ pub fn shoot(subject: Subject<'_>, conditions: Conditions, seed: u64) -> Vec<u8>
         *value = light.at(at) * reflected * grain.paper(at) + light.glare(at);
     }
     let sensor = if is_ideal { sensor::Sensor::good() } else { sensor::Sensor::random(&mut rng) };
-    sensor.expose(&mut picture, &mut rng)
+    Shot { grey: sensor.expose(&mut picture, &mut rng), middle: view.middle() }
 }
 
 /// Share of a pixel that ink covers whose edge is `distance` units away; negative inside.

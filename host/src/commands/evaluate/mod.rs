@@ -1,5 +1,7 @@
 //! `host evaluate`.
 
+mod frames;
+
 use crate::commands::{print_json, progress_bar};
 use crate::dataset::{self, Dataset, Samples, Texts};
 use crate::engine::{self, On};
@@ -7,6 +9,7 @@ use crate::inference::Rows;
 use crate::recipe::{self, Source, Target};
 use crate::scores::{Score, class};
 use anyhow::{Result, ensure};
+use frames::Frames;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
@@ -24,6 +27,11 @@ pub struct Arguments {
     /// Test set, in place of that of the model's own data
     #[arg(long, value_enum)]
     source: Option<Source>,
+    /// In place of the test set, frames of a camera, from the pixels to the digit: `field` (simulated, 5,000 with a digit and 1,000
+    /// without), `ideal` (in even light), or a folder of pictures that labels.csv lists (file,label[,x,y,w,h]) or whose names
+    /// begin with the label, a digit or `none`
+    #[arg(long, value_name = "SET")]
+    frames: Option<Frames>,
     /// Folder with the data set's files
     #[arg(long)]
     data: Option<PathBuf>,
@@ -78,6 +86,9 @@ fn measured<S: Serializer>(score: &Score, serializer: S) -> Result<S::Ok, S::Err
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
+    if let Some(frames) = &arguments.frames {
+        return frames::run(&arguments, frames, found);
+    }
     let data = dataset(&arguments, found.recipe.data.source)?;
     let test = data.test.first(arguments.limit.unwrap_or(usize::MAX));
     let progress = progress_bar(test.len() as u64, "samples");

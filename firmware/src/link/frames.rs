@@ -1,0 +1,105 @@
+//! Frames that the host sends in place of a camera, and what the model reads in them.
+
+use super::{DATA_BYTES, ErrorCode, Reply};
+use crate::plan::Interpreter;
+use crate::vision::{self, Finder, Format, Frame, Readings, scratch_words};
+use zerocopy::IntoBytes;
+
+/// One frame, and the memory to look at it.
+#[derive(Debug)]
+pub(super) struct Desk<'d> {
+    /// The frame's bytes; from the next whole word on, the scratch.
+    memory: &'d mut [u32],
+    frame: Option<Sheet>,
+    readings: Readings,
+}
+
+/// What kind of frame lies there.
+#[derive(Clone, Copy, Debug)]
+struct Sheet {
+    width: usize,
+    height: usize,
+    format: Format,
+}
+
+impl Sheet {
+    fn bytes(self) -> usize {
+        self.width * self.height * self.format.bytes()
+    }
+}
+
+impl<'d> Desk<'d> {
+    pub fn new(memory: &'d mut [u32]) -> Self {
+        Self { memory, frame: None, readings: Readings::default() }
+    }
+
+    /// Begins a frame, all zeros.
+    pub fn begin(&mut self, size: [u16; 2], format: Format) -> Result<Reply<'static>, ErrorCode> {
+        let [width, height] = size.map(usize::from);
+        let sheet = Sheet { width, height, format };
+        let longest = vision::MAX_FRAME_SIDE;
+        let fits = |available| sheet.bytes().div_ceil(4) + scratch_words(width, height) <= available;
+        if width == 0 || height == 0 || width > longest || height > longest || !fits(self.memory.len()) {
+            return Err(ErrorCode::OutOfRange);
+        }
+        self.memory.fill(0);
+        self.readings = Readings::default();
+        self.frame = Some(sheet);
+        Ok(Reply::Done { ticks: 0 })
+    }
+
+    /// Bytes of the frame from `offset` on.
+    pub fn write(&mut self, offset: u32, data: &[u8]) -> Result<Reply<'static>, ErrorCode> {
+        let length = self.frame.map_or(0, Sheet::bytes);
+        let frame = self.memory.as_mut_bytes().get_mut(..length);
+        let place = frame.and_then(|frame| frame.get_mut(range(offset, data.len())));
+        place.ok_or(ErrorCode::OutOfRange)?.copy_from_slice(data);
+        Ok(Reply::Done { ticks: 0 })
+    }
+
+    /// Looks at the frame and reads up to `most` digits.
+    pub fn look(
+        &mut self,
+        interpreter: &mut Interpreter<'_, '_>,
+        most: u8,
+        mut ticks: impl FnMut() -> u32,
+    ) -> Result<Reply<'static>, ErrorCode> {
+        let Sheet { width, height, format } = self.frame.ok_or(ErrorCode::NoFrame)?;
+        let (bytes, scratch) = self.split();
+        let frame = Frame::new(width, height, format, bytes).map_err(|_| ErrorCode::OutOfRange)?;
+        let start = ticks();
+        let readings = vision::read(&frame, &mut Finder::new(scratch), interpreter, most.into());
+        let ticks = ticks().wrapping_sub(start);
+        self.readings = readings.map_err(|error| match error {
+            vision::Error::ForeignModel => ErrorCode::NoDigits,
+            _ => ErrorCode::OutOfRange,
+        })?;
+        // There are at most `MAX_DIGITS`.
+        Ok(Reply::Look { count: self.readings.as_slice().len() as u8, ticks })
+    }
+
+    /// What was read at place `index`, from left to right.
+    pub fn reading(&self, index: u8) -> Result<Reply<'static>, ErrorCode> {
+        let reading = self.readings.as_slice().get(usize::from(index)).ok_or(ErrorCode::OutOfRange)?;
+        let vision::Region { left, top, right, bottom, .. } = reading.region;
+        Ok(Reply::Reading { place: [left, top, right, bottom], class: reading.class, probability: reading.probability })
+    }
+
+    /// Bytes of the scratch as the last look left it: ink, the chosen digit, the paper.
+    pub fn scratch(&mut self, offset: u32, length: u16) -> Result<Reply<'_>, ErrorCode> {
+        let (_, scratch) = self.split();
+        let data = scratch.as_bytes().get(range(offset, length.into())).filter(|data| data.len() <= DATA_BYTES);
+        Ok(Reply::Data(data.ok_or(ErrorCode::OutOfRange)?))
+    }
+
+    fn split(&mut self) -> (&[u8], &mut [u32]) {
+        let bytes = self.frame.map_or(0, Sheet::bytes);
+        let (frame, scratch) = self.memory.split_at_mut(bytes.div_ceil(4).min(self.memory.len()));
+        (frame.as_bytes(), scratch)
+    }
+}
+
+fn range(offset: u32, length: usize) -> core::ops::Range<usize> {
+    let start = offset as usize;
+    start..start.saturating_add(length)
+}

@@ -1,0 +1,107 @@
+//! From frames to digits that have been read.
+
+use super::{Error, Finder, Frame, MAX_DIGITS, Region, SIDE};
+use crate::model::{Element, Model};
+use crate::plan::Interpreter;
+use crate::{argmax, softmax};
+
+/// Most classes of a net that reads digits.
+pub const MAX_CLASSES: usize = 16;
+/// Classes that are digits; the others, e.g. "no digit", come behind.
+const DIGITS: usize = 10;
+
+/// What a net says of a region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Reading {
+    /// Where it stands.
+    pub region: Region,
+    /// The most probable class.
+    pub class: u16,
+    /// Its probability, in 1/65,536.
+    pub probability: u32,
+}
+
+impl Reading {
+    /// The digit, where it is one with at least this probability (in 1/65,536).
+    pub fn digit(&self, least: u32) -> Option<u8> {
+        let is_sure = usize::from(self.class) < DIGITS && self.probability >= least;
+        is_sure.then_some(self.class as u8)
+    }
+}
+
+/// What has been read in a frame, from left to right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readings {
+    readings: [Reading; MAX_DIGITS],
+    count: usize,
+}
+
+impl Readings {
+    /// From left to right.
+    pub fn as_slice(&self) -> &[Reading] {
+        self.readings.get(..self.count).unwrap_or_default()
+    }
+
+    /// The surest digit, where there is to be one; none if no digit has at least this probability (in 1/65,536).
+    pub fn best(&self, least: u32) -> Option<&Reading> {
+        let digits = self.as_slice().iter().filter(|reading| reading.digit(least).is_some());
+        digits.max_by_key(|reading| reading.probability)
+    }
+
+    fn push(&mut self, reading: Reading) {
+        if let Some(place) = self.readings.get_mut(self.count) {
+            *place = reading;
+            self.count += 1;
+        }
+    }
+}
+
+/// Whether the model reads what [`Finder::normalize`] writes: 28×28 values in, up to [`MAX_CLASSES`] logits out.
+pub fn suits(model: &Model<'_>) -> bool {
+    let [input, output] = [model.input(), model.output()];
+    input.element == Element::I8
+        && input.shape.elements() == SIDE * SIDE
+        && output.element == Element::I32
+        && (DIGITS..=MAX_CLASSES).contains(&output.shape.elements())
+}
+
+/// Looks for digits in a frame and has the model read the regions, of more than `most` those with the most ink.
+///
+/// # Errors
+/// [`Error::ScratchTooSmall`]; [`Error::ForeignModel`] where the model does not [suit](suits).
+pub fn read(
+    frame: &Frame<'_>,
+    finder: &mut Finder<'_>,
+    interpreter: &mut Interpreter<'_, '_>,
+    most: usize,
+) -> Result<Readings, Error> {
+    if !suits(interpreter.model()) {
+        return Err(Error::ForeignModel);
+    }
+    let digits = finder.find(frame)?;
+    let rank = |region: &Region| digits.iter().filter(|other| other.edges > region.edges).count();
+    let mut readings = Readings::default();
+    for region in digits.iter().filter(|region| rank(region) < most) {
+        let (class, probability) = read_region(frame, region, finder, interpreter)?;
+        readings.push(Reading { region: *region, class, probability });
+    }
+    Ok(readings)
+}
+
+fn read_region(
+    frame: &Frame<'_>,
+    region: &Region,
+    finder: &mut Finder<'_>,
+    interpreter: &mut Interpreter<'_, '_>,
+) -> Result<(u16, u32), Error> {
+    let pixels = interpreter.input_mut().first_chunk_mut().ok_or(Error::ForeignModel)?;
+    finder.normalize(frame, region, pixels)?;
+    // A parsed model runs.
+    interpreter.run().map_err(|_| Error::ForeignModel)?;
+    let logits = interpreter.output_i32();
+    let mut probabilities = [0; MAX_CLASSES];
+    softmax(logits, interpreter.model().output().scale, &mut probabilities);
+    let class = argmax(logits);
+    Ok((class as u16, probabilities.get(class).copied().unwrap_or(0)))
+}

@@ -1,0 +1,172 @@
+//! Training data for nets that read digits through a camera: MNIST's digits, and what is none, as `firmware::vision` finds
+//! them in simulated frames. What the net learns from is what the device will give it.
+
+use super::{Conditions, HEIGHT, SIDE, Shot, Subject, WIDTH, shoot};
+use crate::dataset::{Dataset, Images};
+use crate::recipe::Source;
+use firmware::vision::{Digits, Finder, Format, Frame, Region, scratch_words};
+use rayon::prelude::*;
+
+/// The class of what is no digit.
+pub const NO_DIGIT: u8 = 10;
+/// Frames of each training digit.
+const COPIES: usize = 2;
+/// Each so many samples, the last one is no digit.
+const GROUP: usize = 6;
+/// Seeds of the three sets of frames lie far apart.
+const TRAIN: u64 = 1 << 40;
+const TEST: u64 = 2 << 40;
+/// Frames that are tried before a digit that is not found is given up.
+const TRIES: u64 = 16;
+
+/// Samples in the training set, made of `digits` images.
+pub const fn train_samples(digits: usize) -> usize {
+    digits * COPIES / (GROUP - 1) * GROUP
+}
+
+/// Samples in the test set, made of half of `digits` images.
+pub const fn test_samples(digits: usize) -> usize {
+    digits / 2 / (GROUP - 1) * GROUP
+}
+
+/// Crops of 28×28 pixels, ten digits and [`NO_DIGIT`], made of MNIST's. Whether digits
+/// are found at all is not seen here but in [`frames`].
+///
+/// Frames of one image stand side by side, so that samples held back from the end are of images that are not trained on.
+pub fn dataset(train: &Images, test: &Images) -> Dataset {
+    let train = training(train, train_samples(train.len()));
+    let test = crops(test_samples(test.len()), TEST, |sample| {
+        let (group, place) = (sample / GROUP, sample % GROUP);
+        let digit = 2 * (group * (GROUP - 1) + place);
+        (place + 1 < GROUP).then(|| (image(test, digit), test.labels[digit]))
+    });
+    Dataset::of_images(train, test, Source::Camera.classes())
+}
+
+/// The first `count` training samples.
+pub fn training(images: &Images, count: usize) -> Images {
+    crops(count, TRAIN, |sample| {
+        let (group, place) = (sample / GROUP, sample % GROUP);
+        let digit = (group * (GROUP - 1) + place) / COPIES;
+        (place + 1 < GROUP).then(|| (image(images, digit), images.labels[digit]))
+    })
+}
+
+/// The fixed set of frames of `count` test digits, every so many of MNIST's, and their labels.
+pub fn frames(test: &Images, count: usize, conditions: Conditions) -> Vec<(Shot, u8)> {
+    let digit = |place: usize| place * test.len() / count.max(1);
+    let frame = |place: usize| {
+        let digit = digit(place);
+        (shoot(Subject::Digit(image(test, digit)), conditions, 3 * TRAIN + place as u64), test.labels[digit])
+    };
+    (0..count).into_par_iter().map(frame).collect()
+}
+
+/// The fixed set of `count` frames without a digit: a fifth each blank, ruled, shaded, scribbled on, and with a letter.
+pub fn digit_free(count: usize) -> Vec<Shot> {
+    let frame = |place: usize| shoot(OTHERS[place % OTHERS.len()], Conditions::Field, 4 * TRAIN + place as u64);
+    (0..count).into_par_iter().map(frame).collect()
+}
+
+const OTHERS: [Subject<'static>; 5] =
+    [Subject::Blank, Subject::Lines, Subject::Shadows, Subject::Scribble, Subject::Letter];
+
+fn image(images: &Images, index: usize) -> &[u8] {
+    &images.pixels[index * images.size()..][..images.size()]
+}
+
+/// `count` crops; `digit` gives image and label, or nothing for a sample that is to be no digit.
+fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> Option<(&'i [u8], u8)> + Sync) -> Images {
+    let mut pixels = vec![0; count * SIDE * SIDE];
+    let mut labels = vec![0; count];
+    pixels.par_chunks_mut(SIDE * SIDE).zip(&mut labels).enumerate().for_each_init(
+        || vec![0; scratch_words(WIDTH, HEIGHT)],
+        |scratch, (sample, (crop, label))| {
+            let seed = seed + TRIES * sample as u64;
+            let found = match digit(sample) {
+                Some((pixels, of)) => {
+                    *label = of;
+                    a_digit(pixels, seed, scratch)
+                }
+                None => {
+                    *label = NO_DIGIT;
+                    no_digit(sample / GROUP, seed, scratch)
+                }
+            };
+            crop.iter_mut().zip(found).for_each(|(to, from)| *to = from as u8 ^ 0x80);
+        },
+    );
+    Images { height: SIDE, width: SIDE, channels: 1, pixels, labels }
+}
+
+/// The crop of a digit where it is found in a frame, which it nearly always is.
+fn a_digit(pixels: &[u8], seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
+    let tries = (0..TRIES - 1).map(|attempt| (Conditions::Field, attempt));
+    let last = std::iter::once((Conditions::Ideal, TRIES - 1));
+    let found = tries.chain(last).find_map(|(conditions, attempt)| {
+        let shot = shoot(Subject::Digit(pixels), conditions, seed + attempt);
+        crop(&shot, scratch, |digits| digits.iter().find(|region| holds(region, shot.middle)))
+    });
+    found.unwrap_or_else(|| std::array::from_fn(|at| (pixels[at] ^ 0x80) as i8))
+}
+
+/// The crop of something that is no digit, of one kind after the other; of what stands alone, blank paper mostly gives none.
+fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
+    // Letters and scribbles are what looks most like digits.
+    const KINDS: [usize; 8] = [0, 1, 2, 3, 4, 3, 4, 4];
+    let found = (0..TRIES).find_map(|attempt| {
+        let kind = KINDS[(number + attempt as usize) % KINDS.len()];
+        let shot = shoot(OTHERS[kind], Conditions::Field, seed + attempt);
+        crop(&shot, scratch, |digits| digits.as_slice().get(number % digits.len().max(1)))
+    });
+    found.unwrap_or([i8::MIN; SIDE * SIDE])
+}
+
+fn crop(
+    shot: &Shot,
+    scratch: &mut [u32],
+    choose: impl Fn(&Digits) -> Option<&Region>,
+) -> Option<[i8; SIDE * SIDE]> {
+    let frame = Frame::new(WIDTH, HEIGHT, Format::Grey, &shot.grey).ok()?;
+    let mut finder = Finder::new(scratch);
+    let digits = finder.find(&frame).ok()?;
+    let mut pixels = [0; SIDE * SIDE];
+    finder.normalize(&frame, choose(&digits)?, &mut pixels).ok()?;
+    Some(pixels)
+}
+
+/// Whether the region is around the point.
+fn holds(region: &Region, [x, y]: [f32; 2]) -> bool {
+    (f32::from(region.left)..f32::from(region.right)).contains(&x)
+        && (f32::from(region.top)..f32::from(region.bottom)).contains(&y)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::strokes;
+
+    #[test]
+    fn each_group_is_five_digits_and_something_else_and_all_are_found() {
+        let drawn = strokes::dataset(10, 20, 1);
+        let [train, test] = [&drawn.train, &drawn.test].map(|samples| samples.images().unwrap());
+        let crops = dataset(train, test);
+        let images = crops.train.images().unwrap();
+        assert_eq!(images.labels[..6], [0, 0, 1, 1, 2, NO_DIGIT]);
+        assert_eq!((images.len(), crops.test.len()), (train_samples(10), 12));
+        assert_eq!(crops.test.labels()[..6], [0, 2, 4, 6, 8, NO_DIGIT]);
+        let ink = |index: usize| image(images, index).iter().filter(|pixel| **pixel > 128).count();
+        assert!((0..images.len()).filter(|&index| images.labels[index] != NO_DIGIT).all(|index| ink(index) > 20));
+        assert_ne!(image(images, 0), image(images, 1), "each copy is a frame of its own");
+    }
+
+    #[test]
+    fn the_fixed_frames_are_fixed() {
+        let drawn = strokes::dataset(10, 20, 1);
+        let test = drawn.test.images().unwrap();
+        let [few, same] = [(); 2].map(|()| frames(test, 4, Conditions::Field));
+        assert!(few.iter().zip(&same).all(|(a, b)| a.0.grey == b.0.grey));
+        assert_eq!(few.iter().map(|(_, label)| *label).collect::<Vec<_>>(), [0, 5, 0, 5]);
+        assert_eq!(digit_free(3).len(), 3);
+    }
+}
