@@ -86,7 +86,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut all = Vec::new();
     for (number, (name, subject)) in subjects.into_iter().enumerate() {
         let seed = 2 * SEED + 100_000 * number as u64;
-        let readings = read_all(&container, count / 5, |place| shoot(subject, Conditions::Field, seed + place as u64).grey)?;
+        let readings =
+            read_all(&container, count / 5, |place| shoot(subject, Conditions::Field, seed + place as u64).grey)?;
         report(name, &readings);
         if let (Some(path), true) = (rest.get(1), number < 3) {
             let frames: Vec<_> = (0..readings.len())

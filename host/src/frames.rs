@@ -71,7 +71,8 @@ impl Picture {
     pub fn load(path: &Path, part: Option<[u32; 4]>) -> Result<Self> {
         let mut picture = crate::picture::load(path)?.into_luma8();
         if let Some([x, y, width, height]) = part {
-            let inside = |start: u32, size: u32, all: u32| size > 0 && start.checked_add(size).is_some_and(|end| end <= all);
+            let inside =
+                |start: u32, size: u32, all: u32| size > 0 && start.checked_add(size).is_some_and(|end| end <= all);
             let fits = inside(x, width, picture.width()) && inside(y, height, picture.height());
             ensure!(fits, "{}: there is no part of {width}×{height} pixels at {x}, {y}", path.display());
             let [left, top] = [x.saturating_sub(width / 2), y.saturating_sub(height / 2)];

@@ -21,6 +21,7 @@ pub mod export;
 pub mod frames;
 pub mod graph;
 pub mod inference;
+pub mod linear;
 pub mod picture;
 pub mod quantize;
 pub mod recipe;

@@ -43,10 +43,9 @@ impl Session {
     }
 
     fn vision_memory(&mut self, bytes: usize) -> Result<Vec<u8>> {
-        let requests = (0..bytes).step_by(DATA_BYTES).map(|offset| Request::Scratch {
-            offset: offset as u32,
-            length: DATA_BYTES.min(bytes - offset) as u16,
-        });
+        let requests = (0..bytes)
+            .step_by(DATA_BYTES)
+            .map(|offset| Request::Scratch { offset: offset as u32, length: DATA_BYTES.min(bytes - offset) as u16 });
         let requests: Vec<_> = requests.collect();
         let mut memory = Vec::with_capacity(bytes);
         for some in requests.chunks(AT_ONCE) {

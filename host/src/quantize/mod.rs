@@ -20,6 +20,7 @@ pub mod calibrate;
 pub mod codebook;
 pub mod float;
 pub mod four_bit;
+pub mod gate_basis;
 pub mod lstm;
 pub mod network;
 pub mod weights;

@@ -302,8 +302,15 @@ impl<'a> Run<'a> {
 
     /// What the stage behind this one starts from.
     fn weights(&self) -> Result<Weights> {
-        let names = self.network.parameters().iter().map(|parameter| parameter.name.clone());
-        Ok(names.zip(self.final_weights()?).collect())
+        let mut weights = Weights::new();
+        for (index, (parameter, values)) in self.network.parameters().iter().zip(self.final_weights()?).enumerate() {
+            // Codebooks: also the table that they stand for.
+            if let Some((name, _, table)) = self.network.stored(index, &values) {
+                weights.insert(name, table);
+            }
+            weights.insert(parameter.name.clone(), values);
+        }
+        Ok(weights)
     }
 
     fn export(&self, options: &Options<'_>) -> Result<PathBuf> {

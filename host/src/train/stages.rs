@@ -4,7 +4,7 @@ use super::initial;
 use crate::dataset::word_vectors::word_vectors;
 use crate::dataset::{Samples, token};
 use crate::graph::{Layer, Network};
-use crate::quantize::product_quantize;
+use crate::quantize::{gate_basis, product_quantize};
 use crate::recipe::{Recipe, Storage, Text, Vectors};
 use anyhow::{Context, Result};
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ pub type Weights = HashMap<String, Vec<f32>>;
 /// Where an embedding's table is found among the weights, and its codebooks.
 const TABLE: &str = "embedding1.weight";
 const CODEBOOKS: &str = "embedding1.codebooks";
+/// Weights of the gates that read the embedding.
+const GATES: &str = "lstm1.weight";
 
 /// Standard deviation of the values of word vectors at the start. The smaller they are, the farther the optimizer's steps, whose
 /// length does not depend on that, carry them from what they say: with 0.1, the net soon knows its training texts by heart.
@@ -94,13 +96,21 @@ pub fn start(stage: &Stage, data: &Samples, samples: usize, weights: Option<&Wei
         let tokens: Vec<Vec<u16>> = tokens.map(Iterator::collect).collect();
         let vectors = vectors(stage, text, &tokens);
         start.given.insert(TABLE.to_owned(), vectors);
-    } else if let (true, Storage::Codes(bytes), Some(table)) = (stage.codes, text.storage, start.given.get(TABLE)) {
+    } else if let (true, Storage::Codes(bytes)) = (stage.codes, text.storage)
+        && let Some(mut table) = start.given.remove(TABLE)
+    {
         let mut counts = vec![0.0_f32; text.vocabulary];
         tokens.flatten().for_each(|token| counts[usize::from(token)] += 1.0);
         // Between all words alike and each as often as it is read: errors on rare words must stay small, too.
-        let importance: Vec<f32> = counts.iter().map(|count| count.sqrt()).collect();
+        let importance: Vec<f32> = counts.iter().map(|count| count.powf(0.75)).collect();
         let (rows, seed) = (text.vocabulary, stage.recipe.training.seed);
-        let codebook = product_quantize(table, rows, table.len() / rows, bytes, &importance, seed);
+        let dimensions = table.len() / rows;
+        // Codes that are there already, from a stage before, are found again without a change.
+        let has_codes = start.given.contains_key(CODEBOOKS);
+        if let (false, Some(gates)) = (has_codes, start.given.get_mut(GATES)) {
+            gate_basis::change(&mut table, gates, dimensions, &importance, bytes);
+        }
+        let codebook = product_quantize(&table, rows, dimensions, bytes, &importance, seed);
         start.codes = Some(codebook.codes);
         start.given.insert(CODEBOOKS.to_owned(), codebook.centroids);
     }
@@ -112,34 +122,7 @@ fn vectors(stage: &Stage, text: &Text, tokens: &[Vec<u16>]) -> Vec<f32> {
     let samples: Vec<&[u16]> = tokens.iter().map(Vec::as_slice).collect();
     let mut vectors = word_vectors(&samples, text.vocabulary, dimensions, stage.recipe.training.seed);
     let square = vectors.iter().map(|value| f64::from(value * value)).sum::<f64>() / vectors.len() as f64;
-    if let Storage::Codes(parts) = text.storage {
-        deal(&mut vectors, dimensions, parts);
-    }
     let factor = if square > 0.0 { SPREAD / square.sqrt() as f32 } else { 0.0 };
     vectors.iter_mut().for_each(|value| *value *= factor);
     vectors
-}
-
-/// Deals the values of each of `vectors`, which come with the most telling first, to `parts` parts in turn, so that each part,
-/// and so each codebook, has as much to tell (Ge et al. 2013, "Optimized product quantization").
-fn deal(vectors: &mut [f32], dimensions: usize, parts: usize) {
-    let width = dimensions / parts;
-    for vector in vectors.chunks_exact_mut(dimensions) {
-        let before = vector.to_vec();
-        for (rank, value) in before.into_iter().enumerate() {
-            vector[rank % parts * width + rank / parts] = value;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_part_gets_its_share_of_what_tells_most() {
-        let mut vectors: Vec<f32> = (0..12).map(|value| value as f32).collect();
-        deal(&mut vectors, 6, 2);
-        assert_eq!(vectors, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0, 6.0, 8.0, 10.0, 7.0, 9.0, 11.0]);
-    }
 }

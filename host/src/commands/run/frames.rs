@@ -37,7 +37,9 @@ pub fn run(arguments: &Arguments, found: &Found, paths: &[PathBuf]) -> Result<()
     progress.finish_and_clear();
     if let (Some(path), [picture, ..], [look, ..]) = (&arguments.explain, &pictures[..], &looks[..]) {
         let steps = picture.explain(look)?;
-        steps.save_with_format(path, image::ImageFormat::Png).with_context(|| format!("cannot write {}", path.display()))?;
+        steps
+            .save_with_format(path, image::ImageFormat::Png)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("wrote {}", path.display());
     }
     let labels = found.recipe.data.source.classes();
@@ -59,7 +61,8 @@ pub fn run(arguments: &Arguments, found: &Found, paths: &[PathBuf]) -> Result<()
 
 fn answer(path: &PathBuf, look: &Look, labels: &[String]) -> Result<Answer> {
     let region = |seen: &Seen| {
-        let label = labels.get(usize::from(seen.class)).context("the model has more outputs than its data has classes")?;
+        let label =
+            labels.get(usize::from(seen.class)).context("the model has more outputs than its data has classes")?;
         Ok(Region { place: seen.place, label: label.clone(), probability: f64::from(seen.probability) / 65_536.0 })
     };
     let regions = look.seen.iter().map(region).collect::<Result<_>>()?;

@@ -122,11 +122,7 @@ fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] 
     found.unwrap_or([i8::MIN; SIDE * SIDE])
 }
 
-fn crop(
-    shot: &Shot,
-    scratch: &mut [u32],
-    choose: impl Fn(&Digits) -> Option<&Region>,
-) -> Option<[i8; SIDE * SIDE]> {
+fn crop(shot: &Shot, scratch: &mut [u32], choose: impl Fn(&Digits) -> Option<&Region>) -> Option<[i8; SIDE * SIDE]> {
     let frame = Frame::new(WIDTH, HEIGHT, Format::Grey, &shot.grey).ok()?;
     let mut finder = Finder::new(scratch);
     let digits = finder.find(&frame).ok()?;

@@ -8,10 +8,9 @@
 //!
 //! All sums are taken in an order that does not depend on the number of threads, so neither do the vectors.
 
-mod dense;
 mod sparse;
 
-use dense::{Dense, eigen, gram, orthonormal};
+use crate::linear::{Dense, eigen, gram, orthonormal};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;

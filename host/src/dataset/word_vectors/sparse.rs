@@ -1,6 +1,6 @@
 //! Sparse matrices, row by row.
 
-use super::dense::Dense;
+use crate::linear::Dense;
 use rayon::prelude::*;
 
 /// A matrix with at most 2¹⁶ columns.

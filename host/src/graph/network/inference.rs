@@ -54,7 +54,7 @@ impl Network {
     }
 
     /// Parameter number `index` as the float model holds it, where that differs from training: name, shape, values.
-    fn stored(&self, index: usize, data: &[f32]) -> Option<(String, Vec<usize>, Vec<f32>)> {
+    pub fn stored(&self, index: usize, data: &[f32]) -> Option<(String, Vec<usize>, Vec<f32>)> {
         self.stages.iter().find_map(|stage| match stage {
             Stage::Embedding(embedding) => embedding.stored(index, data),
             Stage::Lstm(lstm) => lstm.stored(index, data),
