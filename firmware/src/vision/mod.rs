@@ -13,6 +13,7 @@
 //! | `regions` | which of the blobs of ink are digits |
 //! | `normalize` | deskew, scale and centre, as the makers of MNIST did |
 //! | `reader` | what a model reads in the regions |
+//! | [`vote`] | one answer from what a net says of many frames |
 //!
 //! [`Finder`] joins the steps up to the pixels, [`read`] all of them. What lies between the steps can be looked at: [`Finder::is_ink`], [`Finder::is_chosen`].
 
@@ -22,6 +23,7 @@ mod normalize;
 mod paper;
 mod reader;
 mod regions;
+pub mod vote;
 
 pub use frame::{Format, Frame};
 pub use reader::{MAX_CLASSES, Reading, Readings, read, suits};
