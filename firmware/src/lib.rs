@@ -10,6 +10,7 @@
 //! | [`kernels`] | arithmetic on slices: a reference form that defines each operator and optimised forms equal to it bit for bit |
 //! | [`plan`] | which op reads and writes which part of the arena; joins the two, without arithmetic of its own |
 //! | [`text`] | from the bytes of a text to the tokens of a model, and its state from word to word |
+//! | [`camera`] | sensors, and the chip between one of them and the board: from wires to a frame |
 //! | [`vision`] | from a camera's frame to the input of a net that reads digits |
 //! | [`softmax`], [`argmax`] | from logits to an answer |
 //! | [`link`] | messages between host and board, and the device's side of them |
@@ -24,6 +25,7 @@
 compile_error!("the container is little-endian and is read in place");
 
 mod answer;
+pub mod camera;
 pub mod kernels;
 pub mod link;
 pub mod model;
