@@ -3,11 +3,12 @@
 //! SPI in mode 0, at 8 MHz at most. A command is the number of a register, with its highest bit set to write; the value
 //! follows. The registers are those of the maker's page on the ArduChip and of his library for Arduino.
 
-use super::{Error, FrameSource, Output, SIZE, frame_bytes_of, ov2640};
+use super::{Error, FrameSource, Output, SIZE, frame_bytes, frame_of, ov2640};
 use crate::vision::{Format, Frame};
 use embedded_hal::delay::DelayNs;
 use embedded_hal::i2c::I2c;
 use embedded_hal::spi::{Operation, SpiDevice};
+use zerocopy::IntoBytes;
 
 /// Holds whatever is written to it.
 const TEST: u8 = 0x00;
@@ -46,10 +47,30 @@ const BURST_BYTES: usize = 1_024;
 /// What may lie behind a frame: less than one more row, since a frame with more or longer rows is another picture.
 const MOST_TRAILING_BYTES: u32 = (SIZE[0] * 2 - 1) as u32;
 
+/// Which of them: their ArduChips begin a burst differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    /// Mini 2MP as it was sold first: with a byte of garbage.
+    Mini2Mp,
+    /// Mini 2MP Plus: at once.
+    Mini2MpPlus,
+}
+
+impl Module {
+    /// What starts a burst; while a byte is written behind the command, one that was read is dropped.
+    const fn burst_command(self) -> &'static [u8] {
+        match self {
+            Self::Mini2Mp => &[BURST_READ, 0],
+            Self::Mini2MpPlus => &[BURST_READ],
+        }
+    }
+}
+
 /// The camera.
 pub struct ArduCam<S, D> {
     chip: ArduChip<S>,
     delay: D,
+    module: Module,
     output: Output,
 }
 
@@ -58,7 +79,7 @@ impl<S: SpiDevice, D: DelayNs> ArduCam<S, D> {
     ///
     /// # Errors
     /// [`Error::Echo`] without an ArduChip, [`Error::WrongChip`] and [`Error::I2c`] without an OV2640, [`Error::Spi`].
-    pub fn new(spi: S, i2c: impl I2c, mut delay: D, output: Output) -> Result<Self, Error> {
+    pub fn new(spi: S, i2c: impl I2c, mut delay: D, module: Module, output: Output) -> Result<Self, Error> {
         let mut chip = ArduChip { spi };
         chip.write(CONTROL, RESET)?;
         delay.delay_ms(RESET_MS);
@@ -67,7 +88,7 @@ impl<S: SpiDevice, D: DelayNs> ArduCam<S, D> {
         chip.test()?;
         chip.write(FRAMES, 0)?;
         ov2640::set_up(i2c, &mut delay, output)?;
-        Ok(Self { chip, delay, output })
+        Ok(Self { chip, delay, module, output })
     }
 
     /// Waits until a capture is done; that, too, ends.
@@ -96,8 +117,10 @@ impl<S: SpiDevice, D: DelayNs> FrameSource for ArduCam<S, D> {
     /// # Errors
     /// [`Error::TimedOut`], [`Error::FrameLength`], [`Error::Spi`], [`Error::Frame`].
     fn capture<'b>(&mut self, buffer: &'b mut [u32]) -> Result<Frame<'b>, Error> {
-        let ([width, height], format) = (self.size(), self.format());
-        let bytes = frame_bytes_of(buffer, [width, height], format)?;
+        let (size, format) = (self.size(), self.format());
+        // Refuses a buffer that is too short.
+        frame_of(buffer, size, format)?;
+        let bytes = &mut buffer.as_mut_bytes()[..frame_bytes(size, format)];
         self.chip.write(FIFO, CLEAR)?;
         self.chip.write(FIFO, START)?;
         self.wait()?;
@@ -106,8 +129,9 @@ impl<S: SpiDevice, D: DelayNs> FrameSource for ArduCam<S, D> {
         if !(expected_bytes..=expected_bytes + MOST_TRAILING_BYTES).contains(&found_bytes) {
             return Err(Error::FrameLength { found_bytes, expected_bytes });
         }
-        bytes.chunks_mut(BURST_BYTES).try_for_each(|chunk| self.chip.burst(chunk))?;
-        Ok(Frame::new(width, height, format, bytes)?)
+        let command = self.module.burst_command();
+        bytes.chunks_mut(BURST_BYTES).try_for_each(|chunk| self.chip.burst(command, chunk))?;
+        Ok(frame_of(buffer, size, format)?)
     }
 }
 
@@ -126,7 +150,7 @@ impl<S: SpiDevice> ArduChip<S> {
         Ok(value[0])
     }
 
-    /// Writes each bit once as 0 and once as 1, which no wire that hangs, or is stuck, gives back.
+    /// Writes each bit once as 0 and once as 1; no wire that is loose or stuck gives both back.
     fn test(&mut self) -> Result<(), Error> {
         [0x55, 0xAA].into_iter().try_for_each(|written| {
             self.write(TEST, written)?;
@@ -143,10 +167,9 @@ impl<S: SpiDevice> ArduChip<S> {
         Ok(u32::from_le_bytes(bytes) & LENGTH_MASK)
     }
 
-    /// Reads on where the burst before ended. (The maker's examples know older chips that give one byte of garbage first;
-    /// this is for those that do not.)
-    fn burst(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        self.spi.transaction(&mut [Operation::Write(&[BURST_READ]), Operation::Read(bytes)]).map_err(of_spi)
+    /// Reads on where the burst before ended.
+    fn burst(&mut self, command: &[u8], bytes: &mut [u8]) -> Result<(), Error> {
+        self.spi.transaction(&mut [Operation::Write(command), Operation::Read(bytes)]).map_err(of_spi)
     }
 }
 

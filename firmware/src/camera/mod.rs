@@ -11,6 +11,7 @@
 //! | `sensor` | how a register of a sensor is read and written |
 //! | [`ov2640`], [`ov7670`], [`hm01b0`] | which values in which registers give 160×120 pixels |
 //! | [`arducam`] | the chip that keeps a frame until the board has read it over SPI |
+//! | [`reader`] | from frames to the digit before the camera: vision, a model, a vote |
 //!
 //! Registers' values are facts about chips and not ours: each table says where they stand, and a value that only one
 //! place knew was left out. A camera that is absent, is another, stops or lies is an [`Error`]: every wait has an end.
@@ -19,9 +20,10 @@ pub mod arducam;
 pub mod hm01b0;
 pub mod ov2640;
 pub mod ov7670;
+pub mod reader;
 mod sensor;
 
-pub use arducam::ArduCam;
+pub use arducam::{ArduCam, Module};
 
 use crate::vision::{self, Format, Frame};
 use embedded_hal::{i2c, spi};
@@ -58,13 +60,12 @@ const fn frame_bytes([width, height]: [usize; 2], format: Format) -> usize {
     width * height * format.bytes()
 }
 
-/// The part of `buffer` that a frame fills, for whoever writes a [`FrameSource`].
+/// The frame that a driver has put at the start of `buffer`.
 ///
 /// # Errors
-/// [`vision::Error::FrameTruncated`].
-pub fn frame_bytes_of(buffer: &mut [u32], size: [usize; 2], format: Format) -> Result<&mut [u8], vision::Error> {
-    let needed_bytes = frame_bytes(size, format);
-    buffer.as_mut_bytes().get_mut(..needed_bytes).ok_or(vision::Error::FrameTruncated { needed_bytes })
+/// [`vision::Error::FrameTruncated`] where it is shorter than [`frame_words`].
+pub fn frame_of(buffer: &[u32], [width, height]: [usize; 2], format: Format) -> Result<Frame<'_>, vision::Error> {
+    Frame::new(width, height, format, buffer.as_bytes())
 }
 
 /// What a sensor with colours sends, two bytes a pixel.

@@ -3,13 +3,14 @@
 use crate::fakes::{ArduChip, Clock, Sensor};
 use embedded_hal::spi::ErrorKind;
 use embedded_hal_mock::eh1::spi::{Mock, Transaction};
-use firmware::camera::{ArduCam, Error, FrameSource, Output, SIZE, frame_words};
+use firmware::camera::{ArduCam, Error, FrameSource, Module, Output, SIZE, frame_words};
 use firmware::vision;
 use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 const FRAME_BYTES: usize = 160 * 120 * 2;
 const WORDS: usize = FRAME_BYTES / 4;
+const PLUS: Module = Module::Mini2MpPlus;
 
 /// A frame in which no two neighbourhoods are alike.
 fn frame() -> Vec<u8> {
@@ -22,7 +23,7 @@ fn sensor() -> Sensor {
 
 /// An ArduCAM around a chip that is imitated.
 fn camera(chip: ArduChip, clock: &Clock) -> ArduCam<ArduChip, Clock> {
-    ArduCam::new(chip, sensor(), clock.clone(), Output::Yuv422).unwrap()
+    ArduCam::new(chip, sensor(), clock.clone(), PLUS, Output::Yuv422).unwrap()
 }
 
 /// The transactions of one command each.
@@ -72,7 +73,7 @@ fn the_whole_traffic_of_a_frame() {
     script.extend(frame.chunks(1_024).map(|chunk| read(0x3C, chunk)));
     let mut spi = Mock::new(&script.concat());
     let clock = Clock::default();
-    let mut camera = ArduCam::new(spi.clone(), sensor(), clock.clone(), Output::Rgb565).unwrap();
+    let mut camera = ArduCam::new(spi.clone(), sensor(), clock.clone(), PLUS, Output::Rgb565).unwrap();
     // Twice 100 ms around the chip's reset, 100 after the sensor's.
     assert_eq!(clock.ms(), 300);
     assert_eq!((camera.size(), camera.format()), (SIZE, vision::Format::Rgb565Be));
@@ -82,6 +83,16 @@ fn the_whole_traffic_of_a_frame() {
     assert_eq!(clock.ms(), 302);
     assert!(buffer.as_bytes() == frame, "the frame differs");
     spi.done();
+}
+
+#[test]
+fn the_first_chip_loses_the_first_byte_of_each_burst() {
+    let mut chip = ArduChip::new(FRAME_BYTES as u32, frame());
+    chip.begins_late = true;
+    let mut camera = ArduCam::new(chip, sensor(), Clock::default(), Module::Mini2Mp, Output::Yuv422).unwrap();
+    let mut buffer = [0; WORDS];
+    assert!(camera.capture(&mut buffer).is_ok());
+    assert!(buffer.as_bytes() == frame());
 }
 
 #[test]
@@ -95,7 +106,7 @@ fn without_a_chip_nothing_is_said_to_the_sensor() {
         script.extend([write(0x00, written), read(0x00, &[stuck])]);
         let mut spi = Mock::new(&script.concat());
         let mut sensor = sensor();
-        let error = ArduCam::new(spi.clone(), &mut sensor, Clock::default(), Output::Yuv422).err();
+        let error = ArduCam::new(spi.clone(), &mut sensor, Clock::default(), PLUS, Output::Yuv422).err();
         assert_eq!(error, Some(Error::Echo { written, read: stuck }));
         assert!(sensor.registers.is_empty());
         spi.done();
@@ -106,7 +117,7 @@ fn without_a_chip_nothing_is_said_to_the_sensor() {
 fn another_sensor_behind_the_chip_is_refused() {
     let mut spi = Mock::new(&opening().concat());
     let other = Sensor::ov2640([0x56, 0x42]);
-    let error = ArduCam::new(spi.clone(), other, Clock::default(), Output::Yuv422).err();
+    let error = ArduCam::new(spi.clone(), other, Clock::default(), PLUS, Output::Yuv422).err();
     assert_eq!(error, Some(Error::WrongChip { found: 0x5642 }));
     spi.done();
 }
@@ -132,7 +143,7 @@ fn a_bus_that_fails_anywhere_is_an_error() {
     for works in 0..=whole {
         let mut chip = ArduChip::new(FRAME_BYTES as u32, frame());
         chip.transactions_left = works;
-        let camera = ArduCam::new(chip, sensor(), Clock::default(), Output::Yuv422);
+        let camera = ArduCam::new(chip, sensor(), Clock::default(), PLUS, Output::Yuv422);
         let mut buffer = [0; WORDS];
         let outcome = camera.and_then(|mut camera| camera.capture(&mut buffer).map(|_| ()));
         let expected = if works == whole { Ok(()) } else { Err(Error::Spi(ErrorKind::Overrun)) };

@@ -118,13 +118,16 @@ pub struct ArduChip {
     pub polls: u32,
     /// Transactions that work.
     pub transactions_left: usize,
+    /// Whether a burst begins with a byte of garbage, which has to be dropped.
+    pub begins_late: bool,
     registers: [u8; 128],
     place: usize,
 }
 
 impl ArduChip {
     pub fn new(length: u32, fifo: Vec<u8>) -> Self {
-        Self { length, fifo, polls: 0, transactions_left: usize::MAX, registers: [0; 128], place: 0 }
+        let (polls, transactions_left, begins_late) = (0, usize::MAX, false);
+        Self { length, fifo, polls, transactions_left, begins_late, registers: [0; 128], place: 0 }
     }
 
     fn read(&mut self, register: u8, bytes: &mut [u8]) {
@@ -160,6 +163,9 @@ impl spi::SpiDevice for ArduChip {
                 self.registers[usize::from(command & 0x7F)] = *value;
             }
             [spi::Operation::Write([register]), spi::Operation::Read(bytes)] => self.read(*register, bytes),
+            [spi::Operation::Write([0x3C, _]), spi::Operation::Read(bytes)] if self.begins_late => {
+                self.read(0x3C, bytes)
+            }
             _ => panic!("the chip knows no such command: {operations:?}"),
         }
         Ok(())

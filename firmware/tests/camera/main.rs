@@ -3,4 +3,5 @@
 
 mod arducam;
 mod fakes;
+mod reader;
 mod sensors;

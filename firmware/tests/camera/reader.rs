@@ -1,0 +1,170 @@
+//! From frames to an answer: pages that are drawn, and a net that knows them by heart.
+
+use firmware::camera::reader::{DIGITS, Error, MOST_CLASSES, Reader};
+use firmware::camera::{FrameSource, SIZE, frame_of};
+use firmware::kernels::{Shape, packing};
+use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
+use firmware::model::{Element, Model, Tensor};
+use firmware::plan::Interpreter;
+use firmware::vision::vote::Rule;
+use firmware::vision::{self, Finder, Format, Frame, SIDE, scratch_words};
+use zerocopy::IntoBytes;
+
+const WIDTH: usize = SIZE[0];
+const HEIGHT: usize = SIZE[1];
+type Pixels = [i8; SIDE * SIDE];
+
+/// A page with bars: columns, rows.
+fn page(bars: &[[usize; 4]]) -> Vec<u32> {
+    let mut grey = vec![200u8; WIDTH * HEIGHT];
+    for [left, right, top, bottom] in bars {
+        (*top..*bottom).for_each(|y| grey[y * WIDTH..][*left..*right].fill(60));
+    }
+    grey.chunks(4).map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap())).collect()
+}
+
+fn seven(left: usize) -> Vec<u32> {
+    page(&[[left, left + 30, 40, 46], [left + 24, left + 30, 46, 84]])
+}
+
+fn one() -> Vec<u32> {
+    page(&[[70, 77, 30, 80]])
+}
+
+/// No digit, though vision finds it.
+fn letter() -> Vec<u32> {
+    page(&[[60, 66, 40, 84], [84, 90, 40, 84], [66, 84, 59, 65]])
+}
+
+/// What the net sees of a page.
+fn pixels(page: &[u32]) -> Pixels {
+    let mut scratch = vec![0; scratch_words(WIDTH, HEIGHT)];
+    let mut finder = Finder::new(&mut scratch);
+    let frame = frame_of(page, SIZE, Format::Grey).unwrap();
+    let digits = finder.find(&frame).unwrap();
+    let mut pixels = [0; SIDE * SIDE];
+    finder.normalize(&frame, digits.best().expect("something to see"), &mut pixels).unwrap();
+    pixels
+}
+
+/// A net of one layer whose classes are pages: the sum of what is light on both and dark on both, less what differs.
+fn net(inputs: usize, classes: &[(usize, Vec<u32>)], count: usize) -> Vec<u8> {
+    let mut weights = vec![0; inputs * count];
+    for (class, page) in classes {
+        let seen = pixels(page);
+        weights[class * inputs..][..inputs].iter_mut().zip(seen).for_each(|(weight, seen)| *weight = seen.signum());
+    }
+    let stage = OutputStageSpec { bias: vec![0; count], multipliers: vec![1 << 30; count], ..Default::default() };
+    let tensor = |offset, channels, element, scale| {
+        let shape = Shape { height: 1, width: 1, channels };
+        Tensor { offset, shape, element, zero_point: 0, scale }
+    };
+    let model = ModelBuilder {
+        name: "by heart".into(),
+        labels: vec![],
+        tensors: vec![tensor(0, inputs, Element::I8, 1.0), tensor(inputs, count, Element::I32, 1e-3)],
+        ops: vec![OpSpec {
+            input: 0,
+            output: 1,
+            packing: 0,
+            parameters: Parameters::Dense {
+                weights: packing::dense(0, &weights, [count, inputs]),
+                output_stage: stage,
+            },
+        }],
+        input: 0,
+        output: 1,
+        text: None,
+    };
+    model.finish()
+}
+
+/// Pages one after another, and sometimes none.
+struct Album(std::vec::IntoIter<Option<Vec<u32>>>);
+
+impl FrameSource for Album {
+    type Error = &'static str;
+
+    fn size(&self) -> [usize; 2] {
+        SIZE
+    }
+
+    fn format(&self) -> Format {
+        Format::Grey
+    }
+
+    fn capture<'b>(&mut self, buffer: &'b mut [u32]) -> Result<Frame<'b>, Self::Error> {
+        let page = self.0.next().flatten().ok_or("lost")?;
+        buffer[..page.len()].copy_from_slice(&page);
+        frame_of(buffer, SIZE, Format::Grey).map_err(|_| "short")
+    }
+}
+
+/// Answers after each frame, `None` outside where one was lost.
+fn watch(container: &[u8], frames: Vec<Option<Vec<u32>>>) -> Vec<Option<Option<usize>>> {
+    with_reader(container, scratch_words(WIDTH, HEIGHT), |reader| {
+        let mut reader = reader.unwrap();
+        let (count, mut album) = (frames.len(), Album(frames.into_iter()));
+        let mut buffer = vec![0; WIDTH * HEIGHT / 4];
+        (0..count).map(|_| album.capture(&mut buffer).ok().map(|frame| reader.see(&frame).unwrap())).collect()
+    })
+}
+
+fn with_reader<R>(container: &[u8], finder_words: usize, run: impl FnOnce(Result<Reader<'_, '_>, Error>) -> R) -> R {
+    let mut aligned = vec![0u128; container.len().div_ceil(16)];
+    aligned.as_mut_bytes()[..container.len()].copy_from_slice(container);
+    let model = Model::parse(&aligned.as_bytes()[..container.len()]).unwrap();
+    let [mut arena, mut scratch] = [model.arena_bytes(), model.scratch_bytes()].map(|bytes| vec![0; bytes.div_ceil(4)]);
+    let mut finder = vec![0; finder_words];
+    let interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
+    run(Reader::new(interpreter, Finder::new(&mut finder), Rule::USUAL))
+}
+
+fn shown(frames: &[(usize, Vec<u32>)], classes: usize) -> Vec<Option<usize>> {
+    let known = [(1, one()), (7, seven(60)), (10, letter())];
+    let known = if classes > DIGITS { &known[..] } else { &known[..2] };
+    let frames = frames.iter().flat_map(|(count, page)| std::iter::repeat_n(Some(page.clone()), *count)).collect();
+    watch(&net(SIDE * SIDE, known, classes), frames).into_iter().map(Option::unwrap).collect()
+}
+
+#[test]
+fn digits_appear_change_and_go() {
+    let answers = shown(&[(5, page(&[])), (20, seven(60)), (20, one()), (20, page(&[]))], DIGITS);
+    let expected = [(11, None), (20, Some(7)), (20, Some(1)), (14, None)];
+    let expected: Vec<_> = expected.iter().flat_map(|(count, answer)| std::iter::repeat_n(*answer, *count)).collect();
+    assert_eq!(answers, expected);
+}
+
+#[test]
+fn where_a_digit_lies_does_not_matter() {
+    let answers = shown(&[(20, seven(20)), (20, seven(110))], DIGITS);
+    assert!(answers[6..].iter().all(|answer| *answer == Some(7)));
+}
+
+#[test]
+fn a_class_that_is_no_digit_speaks_for_none() {
+    let answers = shown(&[(20, seven(60)), (20, letter())], DIGITS + 1);
+    assert_eq!([answers[19], answers[39]], [Some(7), None]);
+}
+
+#[test]
+fn frames_that_are_lost_do_not_vote() {
+    let frames = [vec![Some(seven(60)); 10], vec![None; 50], vec![Some(seven(60)); 2]].concat();
+    let answers = watch(&net(SIDE * SIDE, &[(1, one()), (7, seven(60))], DIGITS), frames);
+    assert_eq!(answers[9], Some(Some(7)));
+    assert!(answers[10..60].iter().all(Option::is_none));
+    assert_eq!(answers[60..], [Some(Some(7)); 2]);
+}
+
+#[test]
+fn a_model_that_reads_no_digits_is_refused() {
+    for (inputs, classes) in [(SIDE * SIDE, DIGITS - 1), (SIDE * SIDE, MOST_CLASSES + 1), (SIDE * SIDE - 4, DIGITS)] {
+        let error = with_reader(&net(inputs, &[], classes), 0, |reader| reader.err());
+        assert_eq!(error, Some(Error::ReadsNoDigits), "{inputs} {classes}");
+    }
+    let container = net(SIDE * SIDE, &[], MOST_CLASSES);
+    let error =
+        with_reader(&container, 7, |reader| reader.unwrap().see(&frame_of(&one(), SIZE, Format::Grey).unwrap()).err());
+    let needed_words = scratch_words(WIDTH, HEIGHT);
+    assert_eq!(error, Some(Error::Vision(vision::Error::ScratchTooSmall { needed_words })));
+}
