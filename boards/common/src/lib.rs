@@ -66,6 +66,8 @@ macro_rules! channels {
     }};
 }
 
+#[cfg(feature = "camera")]
+pub mod camera;
 #[cfg(feature = "mps")]
 pub mod mps;
 
