@@ -13,8 +13,8 @@
 //! | [`arducam`] | the chip that keeps a frame until the board has read it over SPI |
 //! | [`reader`] | from frames to the digit before the camera: vision, a model, a vote |
 //!
-//! Registers' values are facts about chips and not ours: each table says where they stand, and a value that only one
-//! place knew was left out. A camera that is absent, is another, stops or lies is an [`Error`]: every wait has an end.
+//! Registers' values are facts about chips and not ours: each table says where they stand, and names a value that only one
+//! place knew. A camera that is absent, is another, stops or lies is an [`Error`]: every wait has an end.
 
 pub mod arducam;
 pub mod hm01b0;
@@ -29,7 +29,7 @@ use crate::vision::{self, Format, Frame};
 use embedded_hal::{i2c, spi};
 use zerocopy::IntoBytes;
 
-/// Columns and rows that every sensor here is set up for: an eighth of the OV2640's pixels, a quarter of the OV7670's.
+/// Columns and rows that every sensor here is set up for: what vision was made for.
 pub const SIZE: [usize; 2] = [160, 120];
 
 /// A camera that takes a frame when it is asked to.

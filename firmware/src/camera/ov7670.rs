@@ -1,4 +1,4 @@
-//! OmniVision OV7670: 640×480 pixels, of which it sends every fourth of every fourth row, [`SIZE`] in all.
+//! OmniVision OV7670: 640×480 pixels, of which it sends every fourth of every fourth row: [`SIZE`].
 //!
 //! For a clock of 24 MHz on the pin XCLK. The pixels come in parallel: PCLK rises in the middle of each byte, HREF is high
 //! in a row, VSYNC between frames. Each value stands in Espressif's `esp32-camera` (`sensors/ov7670.c`) and in Linux
