@@ -2,8 +2,8 @@
 //!
 //! It sends 162×122 pixels of eight bits, of which a board drops the outermost ones to have [`super::SIZE`]. Each value
 //! stands in OpenMV's driver (`drivers/sensors/hm01b0.c`) and in Himax's own script as SparkFun prints it
-//! (`hm01b0_raw8_qvga_8bits_lsb_5fps.h`), or in one of them and in the `HM01B0` crate for RP2040, save
-//! [`FRAME_LINES`].
+//! (`hm01b0_raw8_qvga_8bits_lsb_5fps.h`), or in one of them and in the `HM01B0` crate for RP2040, or is
+//! said to stand in one alone.
 
 use super::Error;
 use super::sensor::Sensor;
@@ -66,7 +66,7 @@ const SET_UP: &[(u16, u8)] = &[
     (BLC_CFG, 0x43),            // black is found by itself
     (0x0350, 0x7F),             // digital gain allowed
     (BLI_EN, 0x01), (0x1009, 0xA0), (0x100A, 0x60),
-    (DPC_CTRL, 0x01), (SINGLE_THR_HOT, 0x90), (SINGLE_THR_COLD, 0x40), // dead pixels are mended
+    (DPC_CTRL, 0x01), (SINGLE_THR_HOT, 0x90), (SINGLE_THR_COLD, 0x40), // dead pixels are mended, as by OpenMV alone
     (STATISTIC_CTRL, 0x07),     // brightness is measured
     (0x2003, 0x00), (0x2004, 0x1C), (0x2007, 0x00), (0x2008, 0x58), (0x200B, 0x00), (0x200C, 0x7A), (0x200F, 0x00),
     (0x2010, 0xB8),             // where

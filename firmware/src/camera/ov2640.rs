@@ -4,10 +4,9 @@
 //! 1600×1200 pixels ──sensor──▶ 800×600 ──divide by 4──▶ 200×150 ──zoom──▶ 160×120
 //! ```
 //!
-//! Its registers lie in two banks. The data sheet (version 1.6) describes those with a name here and calls the rest
-//! reserved; OmniVision gave their values to those who write drivers. Each value below stands both in ArduCAM's library for
-//! Arduino (`ov2640_regs.h`: the tables for JPEG and 160×120) and in Espressif's `esp32-camera` (`ov2640_settings.h`), or in
-//! one of them and in Linux (`drivers/media/i2c/ov2640.c`).
+//! Its registers lie in two banks. Names are the data sheet's, as drivers quote it; those without one are reserved there. Each
+//! value below stands both in ArduCAM's library for Arduino (`ov2640_regs.h`: the tables for JPEG and 160×120) and in
+//! Espressif's `esp32-camera` (`ov2640_settings.h`), or in one of them and in Linux (`drivers/media/i2c/ov2640.c`).
 
 use super::sensor::Sensor;
 use super::{Error, Output, SIZE};
@@ -20,7 +19,7 @@ pub const ADDRESS: u8 = 0x30;
 const KNOWN: [u16; 2] = [0x2641, 0x2642];
 /// In the bank of the sensor: identity, the higher byte first.
 const IDENTITY: [u8; 2] = [0x0A, 0x0B];
-/// After a reset; the data sheet asks for less, ArduCAM's library for this.
+/// After a reset, as in ArduCAM's library; Linux waits 5 ms.
 const RESET_MS: u32 = 100;
 
 /// Chooses the bank that all other registers are in; in both.

@@ -17,9 +17,11 @@ pub const ADDRESS: u8 = 0x21;
 const KNOWN: [u16; 1] = [0x7673];
 /// Identity, the higher byte first.
 const IDENTITY: [u8; 2] = [0x0A, 0x0B];
-/// After a reset; the data sheet asks for 1 ms.
+/// After a reset, as in esp32-camera; the data sheet asks for 1 ms, as Adafruit quotes it.
 const RESET_MS: u32 = 10;
-/// Until exposure has settled, by the data sheet: ten frames at 30 a second.
+/// After each write: without a pause the sensor locks up now and then, says Adafruit's driver.
+const PAUSE_MS: u32 = 1;
+/// Until the registers have taken effect, by the data sheet as Adafruit quotes it.
 const SETTLE_MS: u32 = 300;
 
 const VREF: u8 = 0x03;
@@ -95,6 +97,8 @@ const SCALE: &[(u8, u8)] = &[
     (VSTART, 0x02), (VSTOP, 0x7A), (VREF, 0x0A), // rows from 10 to 490
 ];
 
+// In both, COM13 as in esp32-camera: colours fade where light does, no gamma.
+
 #[rustfmt::skip]
 const RGB565: &[(u8, u8)] = &[
     (COM7, 0x04), (RGB444, 0x00), (COM15, 0xD0), // 0 to 255, red first
@@ -116,12 +120,14 @@ pub fn set_up(bus: impl I2c, delay: &mut impl DelayNs, output: Output) -> Result
     sensor.identify(IDENTITY, &KNOWN)?;
     sensor.write(COM7, RESET_ALL)?;
     delay.delay_ms(RESET_MS);
-    sensor.write_all(match output {
+    let format = match output {
         Output::Rgb565 => RGB565,
         Output::Yuv422 => YUV422,
-    })?;
-    sensor.write_all(READ)?;
-    sensor.write_all(SCALE)?;
+    };
+    for (register, value) in [format, READ, SCALE].into_iter().flatten() {
+        sensor.write(*register, *value)?;
+        delay.delay_ms(PAUSE_MS);
+    }
     delay.delay_ms(SETTLE_MS);
     Ok(())
 }
