@@ -8,6 +8,7 @@ use host::device::emulator::server::Server;
 use host::device::{Place, Session, board};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 
 const BOARD: &str = "mps2-an386";
 
@@ -57,7 +58,8 @@ fn a_model_is_replaced_or_refused_in_one_sentence() {
     let server = Server::bind(&socket).unwrap();
     let qemu = host::setup::qemu().unwrap();
     // Serves until this process ends.
-    std::thread::spawn(move || server.serve(&qemu, board.machine.as_ref().unwrap()));
+    // Serves until this process ends, and its emulator with it.
+    std::thread::spawn(move || server.serve(&qemu, board.machine.as_ref().unwrap(), &AtomicBool::new(false)));
     let selector = format!("20b7:9db1:unix:{}", socket.display());
     drop(Session::open_at(board, Place::Attached(selector.clone()), &container(4)).unwrap());
 
