@@ -11,6 +11,9 @@ use firmware::vision::{Finder, scratch_words};
 /// Words of [`Memory::finder`].
 pub const FINDER_WORDS: usize = scratch_words(SIZE[0], SIZE[1]);
 
+/// Most regions of a frame that the model reads: a second one is looked at where what has the most ink is no digit.
+const REGIONS: usize = 2;
+
 /// What this needs beside the camera; what lies in it does not matter.
 pub struct Memory<'m> {
     /// For a frame: [`firmware::camera::frame_words`].
@@ -28,7 +31,7 @@ pub fn watch<C: FrameSource<Error: defmt::Format>>(mut camera: C, memory: Memory
     let model = Model::parse(model_region())
         .and_then(|model| Interpreter::new(model, memory.arena, memory.scratch))
         .unwrap_or_else(|error| defmt::panic!("no model: {}", error));
-    let mut reader = Reader::new(model, Finder::new(memory.finder), rule)
+    let mut reader = Reader::new(model, Finder::new(memory.finder), rule, REGIONS)
         .unwrap_or_else(|error| defmt::panic!("not this model: {}", error));
     loop {
         let before = reader.vote().answer();

@@ -26,7 +26,7 @@ mod regions;
 pub mod vote;
 
 pub use frame::{Format, Frame};
-pub use reader::{MAX_CLASSES, Reading, Readings, read, suits};
+pub use reader::{DIGITS, MAX_CLASSES, Reading, Readings, read, suits};
 pub use regions::{Digits, MAX_DIGITS, Region};
 
 use bits::Bits;

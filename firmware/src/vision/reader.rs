@@ -8,7 +8,7 @@ use crate::{argmax, softmax};
 /// Most classes of a net that reads digits.
 pub const MAX_CLASSES: usize = 16;
 /// Classes that are digits; the others, e.g. "no digit", come behind.
-const DIGITS: usize = 10;
+pub const DIGITS: usize = 10;
 
 /// What a net says of a region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! From frames to an answer: pages that are drawn, and a net that knows them by heart.
 
-use firmware::camera::reader::{DIGITS, Error, MOST_CLASSES, Reader};
+use firmware::camera::reader::Reader;
 use firmware::camera::{FrameSource, SIZE, frame_of};
 use firmware::kernels::{Shape, packing};
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
 use firmware::model::{Element, Model, Tensor};
 use firmware::plan::Interpreter;
 use firmware::vision::vote::Rule;
-use firmware::vision::{self, Finder, Format, Frame, SIDE, scratch_words};
+use firmware::vision::{DIGITS, Error, Finder, Format, Frame, MAX_CLASSES, SIDE, scratch_words};
 use zerocopy::IntoBytes;
 
 const WIDTH: usize = SIZE[0];
@@ -117,7 +117,7 @@ fn with_reader<R>(container: &[u8], finder_words: usize, run: impl FnOnce(Result
     let [mut arena, mut scratch] = [model.arena_bytes(), model.scratch_bytes()].map(|bytes| vec![0; bytes.div_ceil(4)]);
     let mut finder = vec![0; finder_words];
     let interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
-    run(Reader::new(interpreter, Finder::new(&mut finder), Rule::USUAL))
+    run(Reader::new(interpreter, Finder::new(&mut finder), Rule::USUAL, 3))
 }
 
 fn shown(frames: &[(usize, Vec<u32>)], classes: usize) -> Vec<Option<usize>> {
@@ -158,13 +158,13 @@ fn frames_that_are_lost_do_not_vote() {
 
 #[test]
 fn a_model_that_reads_no_digits_is_refused() {
-    for (inputs, classes) in [(SIDE * SIDE, DIGITS - 1), (SIDE * SIDE, MOST_CLASSES + 1), (SIDE * SIDE - 4, DIGITS)] {
+    for (inputs, classes) in [(SIDE * SIDE, DIGITS - 1), (SIDE * SIDE, MAX_CLASSES + 1), (SIDE * SIDE - 4, DIGITS)] {
         let error = with_reader(&net(inputs, &[], classes), 0, |reader| reader.err());
-        assert_eq!(error, Some(Error::ReadsNoDigits), "{inputs} {classes}");
+        assert_eq!(error, Some(Error::ForeignModel), "{inputs} {classes}");
     }
-    let container = net(SIDE * SIDE, &[], MOST_CLASSES);
+    let container = net(SIDE * SIDE, &[], MAX_CLASSES);
     let error =
         with_reader(&container, 7, |reader| reader.unwrap().see(&frame_of(&one(), SIZE, Format::Grey).unwrap()).err());
     let needed_words = scratch_words(WIDTH, HEIGHT);
-    assert_eq!(error, Some(Error::Vision(vision::Error::ScratchTooSmall { needed_words })));
+    assert_eq!(error, Some(Error::ScratchTooSmall { needed_words }));
 }
