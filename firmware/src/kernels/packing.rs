@@ -22,8 +22,13 @@
 //! A convolution's row pairs lie one behind the other. A dense layer multiplies two pairs at once, so the words of these
 //! alternate by eight taps: four words of the first pair, four of the second, …, then what is left of the first and of the
 //! second. A last pair without a partner lies as a convolution's.
+//!
+//! **DSP, Winograd**: as DSP, but for convolutions, of which it can do some only: see [`winograd`].
 
-use super::super::model::format::{PACKING_DSP, PACKING_PORTABLE};
+use super::{Shape, Window};
+use crate::model::format::{PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_PORTABLE};
+
+pub mod winograd;
 
 /// Words of the DSP packing in one row pair of `taps` columns; a word that would hold missing taps alone is left out.
 pub const fn dsp_row_words(taps: usize) -> usize {
@@ -35,11 +40,23 @@ pub const fn dsp_row_words(taps: usize) -> usize {
 pub const fn weight_bytes(packing: u8, rows: usize, taps: usize) -> Option<usize> {
     match packing {
         PACKING_PORTABLE => rows.checked_mul(taps),
-        PACKING_DSP => match dsp_row_words(taps).checked_mul(4) {
+        PACKING_DSP | PACKING_DSP_WINOGRAD => match dsp_row_words(taps).checked_mul(4) {
             Some(row_bytes) => rows.div_ceil(2).checked_mul(row_bytes),
             None => None,
         },
         _ => None,
+    }
+}
+
+/// Bytes of the packed weights of a convolution with `rows` output channels and a fused `pool`; `None` where the packing is
+/// unknown or its kernel cannot do the geometry, or the size does not fit.
+pub fn conv2d_bytes(packing: u8, rows: usize, input: Shape, window: Window, pool: [usize; 2]) -> Option<usize> {
+    match packing {
+        PACKING_DSP_WINOGRAD => winograd::bytes(rows, input, window, pool),
+        _ => {
+            let [height, width] = window.kernel;
+            weight_bytes(packing, rows, height.checked_mul(width)?.checked_mul(input.channels)?)
+        }
     }
 }
 
@@ -48,12 +65,17 @@ pub const fn weight_bytes(packing: u8, rows: usize, taps: usize) -> Option<usize
 /// `weights_ohwi` has the shape `[output channels, kernel height, kernel width, input channels]` that `shape` says.
 ///
 /// # Panics
-/// If the length is not the product of `shape`, or `packing` is neither [`PACKING_PORTABLE`] nor [`PACKING_DSP`].
+/// If the length is not the product of `shape`, or `packing` is unknown or has no place for such a kernel.
 #[cfg(feature = "std")]
 pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
     let [outputs, height, width, inputs] = shape;
     let shape = [outputs, height * width * inputs];
+    assert_eq!(weights_ohwi.len(), shape[0] * shape[1], "weights do not have the shape {shape:?}");
     match packing {
+        PACKING_DSP_WINOGRAD => {
+            assert_eq!([height, width], [3, 3], "Winograd's form is for kernels of 3×3 taps");
+            winograd::pack(weights_ohwi, [outputs, inputs])
+        }
         PACKING_DSP => row_pairs(weights_ohwi, shape).concat(),
         _ => dense(packing, weights_ohwi, shape),
     }
@@ -62,7 +84,7 @@ pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
 /// Packs a dense layer's weights, `[output][input]` of the shape `[outputs, inputs]`.
 ///
 /// # Panics
-/// If the length is not the product of the shape, or `packing` is neither [`PACKING_PORTABLE`] nor [`PACKING_DSP`].
+/// If the length is not the product of the shape, or `packing` is unknown.
 #[cfg(feature = "std")]
 pub fn dense(packing: u8, weights: &[i8], shape: [usize; 2]) -> Vec<i8> {
     match packing {
@@ -70,7 +92,7 @@ pub fn dense(packing: u8, weights: &[i8], shape: [usize; 2]) -> Vec<i8> {
             assert_eq!(weights.len(), shape[0] * shape[1], "weights do not have the shape {shape:?}");
             weights.to_vec()
         }
-        PACKING_DSP => {
+        PACKING_DSP | PACKING_DSP_WINOGRAD => {
             let mut packed = Vec::new();
             for pairs in row_pairs(weights, shape).chunks(2) {
                 // Four words, which are eight taps, have 16 bytes.

@@ -40,15 +40,20 @@ impl OutputStage<'_> {
         dsp::smmulr(sum.wrapping_add(bias).wrapping_shl(self.left_shift.into()), multiplier)
     }
 
+    /// `i8` output for a channel's sum of products, bias and multiplier.
+    #[inline(always)]
+    pub(super) fn activation(&self, sum: i32, bias: i32, multiplier: i32) -> i8 {
+        let [zero_point, min, max] = [self.zero_point, self.output_min, self.output_max].map(i32::from);
+        (self.logit(sum, bias, multiplier) + zero_point).max(min).min(max) as i8
+    }
+
     /// `i8` outputs of the channels from `first` on, for their sums of products without bias.
     // Stands apart: its loop is as quick there, and it is called from several places.
     #[inline(never)]
     pub(super) fn activations(&self, first: usize, sums: &[i32], outputs: &mut [i8]) {
-        let [zero_point, min, max] = [self.zero_point, self.output_min, self.output_max].map(i32::from);
         let channels = self.bias[first..].iter().zip(&self.multipliers[first..]);
         for ((output, sum), (bias, multiplier)) in outputs.iter_mut().zip(sums).zip(channels) {
-            let value = self.logit(*sum, *bias, *multiplier) + zero_point;
-            *output = value.max(min).min(max) as i8;
+            *output = self.activation(*sum, *bias, *multiplier);
         }
     }
 }

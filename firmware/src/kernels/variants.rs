@@ -47,6 +47,12 @@ pub static VARIANTS: &[Variant] = &[
     row::<optimized::portable::Portable, 1>("portable", format::PACKING_PORTABLE),
     #[cfg(any(dsp, feature = "std"))]
     row::<optimized::smlad::Smlad, 2>("dsp", format::PACKING_DSP),
+    #[cfg(any(dsp, feature = "std"))]
+    Variant {
+        conv2d: optimized::winograd::conv2d,
+        conv2d_scratch_bytes: optimized::winograd::scratch_bytes,
+        ..row::<optimized::smlad::Smlad, 2>("dsp-winograd", format::PACKING_DSP_WINOGRAD)
+    },
 ];
 
 /// The form for a packing; `None` where this build has none.

@@ -128,7 +128,7 @@ pub const ELEMENT_I16: u8 = 2;
 pub struct OpRecord {
     /// One of `OP_…`; says which record `parameters` spans.
     pub kind: u8,
-    /// How the weights are packed, which also names the kernel: [`PACKING_PORTABLE`] or [`PACKING_DSP`].
+    /// How the weights are packed, which also names the kernel: one of `PACKING_…`.
     pub packing: u8,
     /// Zero.
     pub reserved: U16,
@@ -311,6 +311,8 @@ pub const OP_LSTM: u8 = 6;
 pub const PACKING_PORTABLE: u8 = 0;
 /// Weights for cores with the DSP extension (Cortex-M4, M7, M33), see `kernels::packing`.
 pub const PACKING_DSP: u8 = 1;
+/// As [`PACKING_DSP`], but for convolutions 3×3 with stride 1, whose weights are transformed: quicker, and 3.6 times as long.
+pub const PACKING_DSP_WINOGRAD: u8 = 2;
 
 const _: () = assert!(size_of::<Header>() == 80);
 const _: () = assert!(size_of::<TensorRecord>() == 32);

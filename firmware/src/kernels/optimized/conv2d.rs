@@ -112,7 +112,7 @@ fn unpooled<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output:
 /// The place behind `[y, x]` in a map of `[height, width]`, row by row; the last one stays. Counts instead of dividing,
 /// for cores that cannot.
 #[inline(always)]
-fn next([y, x]: [usize; 2], [height, width]: [usize; 2]) -> [usize; 2] {
+pub(super) fn next([y, x]: [usize; 2], [height, width]: [usize; 2]) -> [usize; 2] {
     if x + 1 < width {
         [y, x + 1]
     } else if y + 1 < height {

@@ -15,6 +15,7 @@ mod lstm;
 mod pool;
 pub mod portable;
 pub mod smlad;
+pub mod winograd;
 
 pub use conv2d::{conv2d, scratch_bytes};
 pub use dense::{dense, dense_logits};

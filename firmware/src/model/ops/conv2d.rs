@@ -18,9 +18,8 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     let expected = Shape { height: height / pool[0], width: width / pool[1], channels: output.shape.channels };
     let elements_fit = input.element == Element::I8 && output.element == Element::I8;
     context.require(elements_fit && output.shape == expected, shape_mismatch)?;
-    // At most 255 · 255 · 65,535, which 32 bits hold.
-    let taps = window.kernel[0] * window.kernel[1] * input.shape.channels;
-    let weight_bytes = packing::weight_bytes(context.record.packing, output.shape.channels, taps);
+    let weight_bytes =
+        packing::conv2d_bytes(context.record.packing, output.shape.channels, input.shape, window, pool);
     let conv = Conv2d {
         input: input.shape,
         output: output.shape,
