@@ -6,13 +6,13 @@ use common::{bytes, tensor};
 use firmware::kernels::{Embedding, EmbeddingTable, reference};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, Parameters};
-use firmware::model::{Element, Error, Model};
+use firmware::model::{Element, Error, Model, Preference};
 use firmware::plan::Interpreter;
 
 /// `token ── embedding ──▶ 1×1×width`.
 fn model(rows: usize, width: usize, table: EmbeddingSpec) -> ModelBuilder {
     let parameters = Parameters::Embedding { rows, table };
-    let op = OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, parameters };
+    let op = OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, preference: Preference::default(), parameters };
     let mut tensors = vec![tensor(0, [1, 1, 1], Element::I16), tensor(4, [1, 1, width], Element::I8)];
     tensors[1].zero_point = 0;
     ModelBuilder { name: "embedding".into(), tensors, ops: vec![op], output: 1, ..Default::default() }

@@ -6,12 +6,12 @@ use common::tensor;
 use firmware::kernels::{Lookup, reference};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, Parameters};
-use firmware::model::{Element, Error, Model};
+use firmware::model::{Element, Error, Model, Preference};
 use firmware::plan::Interpreter;
 
 /// `1×1×n ── table ──▶ 1×1×m`, which fits where n is m.
 fn model(inputs: usize, outputs: usize, table: Vec<i8>) -> Vec<u8> {
-    let lookup = OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, parameters: Parameters::Lookup { table } };
+    let lookup = OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, preference: Preference::default(), parameters: Parameters::Lookup { table } };
     let end = inputs.next_multiple_of(4);
     let tensors = vec![tensor(0, [1, 1, inputs], Element::I8), tensor(end, [1, 1, outputs], Element::I8)];
     ModelBuilder { name: "lookup".into(), tensors, ops: vec![lookup], output: 1, ..Default::default() }.finish()

@@ -3,7 +3,7 @@
 use firmware::kernels::{Shape, packing};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
-use firmware::model::{Element, Tensor};
+use firmware::model::{Element, Preference, Tensor};
 use host::device::emulator::server::Server;
 use host::device::{Place, Session, board};
 use std::path::Path;
@@ -29,7 +29,7 @@ fn container(offset: usize) -> Vec<u8> {
         name: "tiny".into(),
         labels: Vec::new(),
         tensors: vec![tensor(0, 4, Element::I8), tensor(offset, 2, Element::I32)],
-        ops: vec![OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, parameters }],
+        ops: vec![OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, preference: Preference::default(), parameters }],
         input: 0,
         output: 1,
         text: None,

@@ -24,9 +24,11 @@
 //! second. A last pair without a partner lies as a convolution's.
 //!
 //! **DSP, Winograd**: as DSP, but for convolutions, of which it can do some only: see [`winograd`].
+//!
+//! **DSP, place by place**: as DSP, but a convolution's row pairs lie as a dense layer's.
 
 use super::{Shape, Window};
-use crate::model::format::{PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_PORTABLE};
+use crate::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_PORTABLE};
 
 pub mod winograd;
 
@@ -40,7 +42,7 @@ pub const fn dsp_row_words(taps: usize) -> usize {
 pub const fn weight_bytes(packing: u8, rows: usize, taps: usize) -> Option<usize> {
     match packing {
         PACKING_PORTABLE => rows.checked_mul(taps),
-        PACKING_DSP | PACKING_DSP_WINOGRAD => match dsp_row_words(taps).checked_mul(4) {
+        PACKING_DSP | PACKING_DSP_WINOGRAD | PACKING_DSP_PLACES => match dsp_row_words(taps).checked_mul(4) {
             Some(row_bytes) => rows.div_ceil(2).checked_mul(row_bytes),
             None => None,
         },
@@ -92,7 +94,7 @@ pub fn dense(packing: u8, weights: &[i8], shape: [usize; 2]) -> Vec<i8> {
             assert_eq!(weights.len(), shape[0] * shape[1], "weights do not have the shape {shape:?}");
             weights.to_vec()
         }
-        PACKING_DSP | PACKING_DSP_WINOGRAD => {
+        PACKING_DSP | PACKING_DSP_WINOGRAD | PACKING_DSP_PLACES => {
             let mut packed = Vec::new();
             for pairs in row_pairs(weights, shape).chunks(2) {
                 // Four words, which are eight taps, have 16 bytes.

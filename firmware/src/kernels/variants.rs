@@ -53,6 +53,12 @@ pub static VARIANTS: &[Variant] = &[
         conv2d_scratch_bytes: optimized::winograd::scratch_bytes,
         ..row::<optimized::smlad::Smlad, 2>("dsp-winograd", format::PACKING_DSP_WINOGRAD)
     },
+    #[cfg(any(dsp, feature = "std"))]
+    Variant {
+        conv2d: optimized::place::conv2d,
+        conv2d_scratch_bytes: optimized::place::scratch_bytes,
+        ..row::<optimized::smlad::Smlad, 2>("dsp-places", format::PACKING_DSP_PLACES)
+    },
 ];
 
 /// The form for a packing; `None` where this build has none.

@@ -130,8 +130,10 @@ pub struct OpRecord {
     pub kind: u8,
     /// How the weights are packed, which also names the kernel: one of `PACKING_…`.
     pub packing: u8,
+    /// What counts most when the host packs the weights for a core, one of `PREFER_…`; no kernel reads it.
+    pub preference: u8,
     /// Zero.
-    pub reserved: U16,
+    pub reserved: u8,
     /// Indices of the tensors read; [`NO_TENSOR`] where there is none.
     pub inputs: [U16; 3],
     /// Index of the tensor written.
@@ -141,6 +143,13 @@ pub struct OpRecord {
     /// Zero.
     pub reserved2: U32,
 }
+
+/// A short model: the default.
+pub const PREFER_FLASH: u8 = 0;
+/// A quick inference, where that pays.
+pub const PREFER_SPEED: u8 = 1;
+/// Little scratch.
+pub const PREFER_RAM: u8 = 2;
 
 /// Absent input of an op.
 pub const NO_TENSOR: u16 = u16::MAX;
@@ -313,6 +322,8 @@ pub const PACKING_PORTABLE: u8 = 0;
 pub const PACKING_DSP: u8 = 1;
 /// As [`PACKING_DSP`], but for convolutions 3×3 with stride 1, whose weights are transformed: quicker, and 3.6 times as long.
 pub const PACKING_DSP_WINOGRAD: u8 = 2;
+/// As [`PACKING_DSP`], but a convolution's weights lie as a dense layer's: slower, with less scratch.
+pub const PACKING_DSP_PLACES: u8 = 4;
 
 const _: () = assert!(size_of::<Header>() == 80);
 const _: () = assert!(size_of::<TensorRecord>() == 32);

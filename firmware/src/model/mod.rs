@@ -23,7 +23,7 @@ pub mod writer;
 
 pub use crate::kernels::Shape;
 pub use error::Error;
-pub use ops::{Op, Parameters};
+pub use ops::{Op, Parameters, Preference};
 pub use tensor::{Element, Tensor};
 pub use text::Text;
 

@@ -4,7 +4,7 @@
 //! computes what follows from the rest: `arena_bytes` from the tensors, `scratch_bytes` from the ops. It judges nothing:
 //! what is wrong with a model is said by `Model::parse`, which the exporter runs over every container that it writes.
 
-use super::Tensor;
+use super::{Preference, Tensor};
 use super::format::{
     ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, Header,
     LookupRecord, LstmRecord, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
@@ -49,8 +49,10 @@ pub struct OpSpec {
     pub input: u16,
     /// Index of the tensor written.
     pub output: u16,
-    /// [`super::format::PACKING_PORTABLE`] or [`super::format::PACKING_DSP`]; the weights must lie as it says.
+    /// One of [`super::format`]'s `PACKING_…`; the weights must lie as it says.
     pub packing: u8,
+    /// What counts most when the weights are packed for a core.
+    pub preference: Preference,
     /// What the op computes.
     pub parameters: Parameters,
 }
@@ -382,6 +384,7 @@ fn op_record(op: &OpSpec, kind: u8, parameters: Span) -> OpRecord {
     OpRecord {
         kind,
         packing: op.packing,
+        preference: op.preference.code(),
         inputs: [op.input, cell, NO_TENSOR].map(Into::into),
         output: op.output.into(),
         parameters,

@@ -3,7 +3,7 @@
 use crate::artifacts::read;
 use crate::commands::print_json;
 use crate::device::{Session, board};
-use crate::export::{self, pack_for};
+use crate::export::{self, Prefer, pack_for, prefer};
 use crate::quantize::{Float, Network};
 use crate::recipe;
 use crate::twin::Twin;
@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Board
     #[arg(long, default_value = "mps2-an386")]
     on: String,
+    /// Pack the model as if it had been exported with this preference
+    #[arg(long, value_enum)]
+    prefer: Option<Prefer>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -88,6 +91,10 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     let artifacts = found.artifacts();
     let container = read(&artifacts.container())?;
     let float = read(&artifacts.float_onnx())?;
+    let container = match arguments.prefer {
+        Some(choice) => prefer::prefer(&container, choice, None)?,
+        None => container,
+    };
     let packed = pack_for(&container, board.core.packing())?;
     let mut session = Session::open(board, &packed)?;
     let (instructions, layers) = if export::text::is_text(&float)? {

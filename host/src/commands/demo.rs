@@ -3,7 +3,7 @@
 use crate::artifacts::{Artifacts, run_dir};
 use crate::dataset::{self, Images};
 use crate::device::{Board, Session, board};
-use crate::export::{self, pack_for};
+use crate::export::{self, Prefer, pack_for};
 use crate::quantize::Method;
 use crate::runtime::Device;
 use crate::scores::first_max;
@@ -61,6 +61,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         name: found.recipe.name.clone(),
         labels: dataset.classes.clone(),
         ranges: Method::MinMax,
+        prefer: Prefer::default(),
+        flash_budget: None,
         calibration: commands::export::CALIBRATION.min(dataset.train.len()),
         command: "host demo".into(),
     };

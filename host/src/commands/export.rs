@@ -4,7 +4,7 @@ use crate::artifacts::{Artifacts, run_dir};
 use crate::commands::print_json;
 use crate::dataset::{self, Samples};
 use crate::device::Core;
-use crate::export::{self, Options, pack_for, write};
+use crate::export::{self, Options, Prefer, pack_for, write};
 use crate::quantize::Method;
 use crate::recipe::{self, Storage, Target, Text};
 use anyhow::{Context, Result, bail};
@@ -33,6 +33,12 @@ pub struct Arguments {
     /// How a model of text stores its words, in place of what the recipe says: int8, four-bit, or codes-N for N bytes a word
     #[arg(long)]
     pub storage: Option<Storage>,
+    /// What counts most on a core that has kernels of more than one form
+    #[arg(long, value_enum, default_value_t = Prefer::Flash)]
+    pub prefer: Prefer,
+    /// With --prefer speed: bytes that the model may take, packed for a core with DSP
+    #[arg(long, value_name = "BYTES")]
+    pub flash_budget: Option<usize>,
     /// Also write <model>.<core>.thm, packed for this core; may be repeated
     #[arg(long, value_enum)]
     pub core: Vec<Core>,
@@ -55,6 +61,13 @@ pub fn run(arguments: Arguments) -> Result<()> {
         .text
         .as_ref()
         .map(|text| Text { storage: arguments.storage.unwrap_or(text.storage), ..text.clone() });
+    let mut chosen = match arguments.prefer {
+        Prefer::Flash => String::new(),
+        prefer => format!(" --prefer {prefer}"),
+    };
+    if let Some(bytes) = arguments.flash_budget {
+        chosen += &format!(" --flash-budget {bytes}");
+    }
     let storage = text.as_ref().map_or(String::new(), |text| format!(" --storage {}", text.storage));
     // One probability has no label of its own.
     let classifies = found.recipe.data.target == Target::Class && text.is_none();
@@ -63,8 +76,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
         labels: if classifies { dataset.classes.clone() } else { Vec::new() },
         ranges: arguments.ranges,
         calibration: arguments.calibration,
+        prefer: arguments.prefer,
+        flash_budget: arguments.flash_budget,
         command: format!(
-            "host export {name} --ranges {} --calibration {}{storage}",
+            "host export {name} --ranges {} --calibration {}{storage}{chosen}",
             arguments.ranges, arguments.calibration
         ),
     };

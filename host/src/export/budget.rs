@@ -90,15 +90,15 @@ impl Budget {
         quantized: &Quantized,
         calibration: &Calibration,
         plan: &Plan,
-        packed: &[(&str, Vec<u8>)],
+        packed: &[(String, Vec<u8>)],
         command: String,
         calibrated: CalibrationFacts,
     ) -> Result<Self> {
         let network = &quantized.network;
         let parameters = || network.ops.iter().filter_map(Op::parameters);
-        let packing = |(name, container): &(&str, Vec<u8>)| {
+        let packing = |(name, container): &(String, Vec<u8>)| {
             let scratch_bytes = Twin::new(container)?.model().scratch_bytes();
-            Ok(Packing { name: name.to_string(), scratch_bytes, container_bytes: container.len() })
+            Ok(Packing { name: name.clone(), scratch_bytes, container_bytes: container.len() })
         };
         let weights_bytes = parameters().map(|int8| int8.weights.len()).sum();
         let outputs: usize = parameters().map(|int8| int8.bias.len()).sum();

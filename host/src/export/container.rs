@@ -5,7 +5,7 @@ use crate::quantize::{Affine, Function, Int8, Kind, Op, Quantized};
 use anyhow::{Result, ensure};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
-use firmware::model::{Element, Tensor};
+use firmware::model::{Element, Preference, Tensor};
 
 /// `quantized` in a container, packed for every core; `labels` name the answer's values, or are empty.
 pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Result<Vec<u8>> {
@@ -57,7 +57,7 @@ fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> OpSpec {
             output_stage: output_stage(parameters, *relu, zero_point),
         },
     };
-    OpSpec { input: op.inputs[0] as u16, output: op.output as u16, packing: PACKING_PORTABLE, parameters }
+    OpSpec { input: op.inputs[0] as u16, output: op.output as u16, packing: PACKING_PORTABLE, preference: Preference::default(), parameters }
 }
 
 /// The function's int8 outputs for the inputs −128 to 127.

@@ -11,6 +11,7 @@
 //! | [`fuse`] | which ops one kernel does in one pass |
 //! | [`plan`] | where activations lie in the arena |
 //! | [`container`], [`pack`] | what a board reads; weights laid out for its core |
+//! | [`prefer`] | which form of a convolution a core gets |
 //! | [`qdq`] | the int8 model for ONNX Runtime |
 //! | [`text`] | all of this for models that read text |
 //! | [`golden`] | inputs and what follows from them, for tests elsewhere |
@@ -24,6 +25,7 @@ pub mod golden;
 pub mod lower;
 pub mod pack;
 pub mod plan;
+pub mod prefer;
 mod proto;
 pub mod qdq;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub mod text;
 pub mod write;
 
 pub use pack::pack_for;
+pub use prefer::Prefer;
 
 use crate::dataset::Images;
 use crate::quantize::{Affine, Calibration, Float, Method, Network, calibrate, quantize};
@@ -53,6 +56,9 @@ pub struct Options {
     pub ranges: Method,
     /// Images to calibrate on, spread evenly over those given.
     pub calibration: usize,
+    pub prefer: Prefer,
+    /// Bytes that the container may take on a core with DSP, see [`prefer`](fn@prefer::prefer).
+    pub flash_budget: Option<usize>,
     /// The command that does the same again, for the budget.
     pub command: String,
 }
@@ -83,8 +89,8 @@ pub fn export(onnx: &[u8], images: &Images, options: &Options) -> Result<Exporte
     let quantized = quantize(&network, &calibration)?;
     let plan = plan::plan(&plan::blocks(&quantized));
     let container = container::container(&quantized, &plan, &options.labels)?;
-    let packed = pack::PACKINGS.map(|(name, packing)| Ok((name, pack_for(&container, packing)?)));
-    let packed = packed.into_iter().collect::<Result<Vec<_>>>()?;
+    let container = prefer::prefer(&container, options.prefer, options.flash_budget)?;
+    let packed = pack::packings(&container)?;
     let calibrated = CalibrationFacts { ranges: options.ranges, images: options.calibration };
     let budget = Budget::new(&quantized, &calibration, &plan, &packed, options.command.clone(), calibrated)?;
     let int8_onnx = qdq::qdq(&quantized).encode_to_vec();

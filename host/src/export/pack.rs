@@ -1,25 +1,59 @@
 //! Weights laid out for the core that runs them.
 
+use super::prefer::{self, Prefer, prefer};
 use crate::twin::Twin;
 use anyhow::{Result, anyhow, ensure};
 use firmware::kernels::{Embedding, EmbeddingTable, OutputStage, packing};
 use firmware::model::format::{NO_TENSOR, PACKING_DSP, PACKING_PORTABLE};
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
-use firmware::model::{Op, Parameters as Parsed};
+use firmware::model::{Op, Parameters as Parsed, Preference};
 use firmware::text::VocabularySpec;
 
-/// Every packing, with its name in reports; the portable one first.
-pub const PACKINGS: [(&str, u8); 2] = [("portable", PACKING_PORTABLE), ("dsp", PACKING_DSP)];
+/// Every packing of a core, with its name in reports; the portable one first.
+const PACKINGS: [(&str, u8); 2] = [("portable", PACKING_PORTABLE), ("dsp", PACKING_DSP)];
 
-/// The portable `container`, packed as `packing` says: weights laid out anew, scratch computed anew.
+/// The portable `container`, packed as `packing` says: weights laid out anew, scratch computed anew. An op that prefers
+/// another form of that packing gets it.
 pub fn pack_for(container: &[u8], packing: u8) -> Result<Vec<u8>> {
     ensure!(PACKINGS.iter().any(|(_, known)| *known == packing), "there is no packing {packing}");
+    rebuilt(container, |_, op| Form {
+        packing: prefer::form(op, packing, op.preference),
+        // The choice has been made.
+        preference: Preference::default(),
+    })
+}
+
+/// The container for each packing of a core, and for each preference that makes a difference there, with their names.
+pub fn packings(container: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut all = Vec::new();
+    for (name, packing) in PACKINGS {
+        let packed = |choice| pack_for(&prefer(container, choice, None)?, packing);
+        let flash = packed(Prefer::Flash)?;
+        all.push((name.to_owned(), flash.clone()));
+        for choice in [Prefer::Speed, Prefer::Ram] {
+            let other = packed(choice)?;
+            if other != flash {
+                all.push((format!("{name}-{choice}"), other));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// How an op's weights lie, and what counts when they are packed for a core.
+pub(super) struct Form {
+    pub packing: u8,
+    pub preference: Preference,
+}
+
+/// The portable `container` with each op in the form that `form` says for it and its index.
+pub(super) fn rebuilt(container: &[u8], form: impl Fn(usize, &Op<'_>) -> Form) -> Result<Vec<u8>> {
     let twin = Twin::new(container)?;
     let model = twin.model();
     let ops = (0..model.op_count()).map(|index| {
         let op = model.op(index).map_err(|error| anyhow!("op {index}: {error}"))?;
         ensure!(op.variant.packing == PACKING_PORTABLE, "model {} is packed for a core already", model.name());
-        Ok(repacked(&op, packing))
+        Ok(repacked(&op, form(index.into(), &op)))
     });
     let builder = ModelBuilder {
         name: model.name().into(),
@@ -43,7 +77,7 @@ pub fn pack_for(container: &[u8], packing: u8) -> Result<Vec<u8>> {
     Ok(packed)
 }
 
-fn repacked(op: &Op<'_>, packing: u8) -> OpSpec {
+fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
     let parameters = match &op.parameters {
         Parsed::Conv2d(conv) => {
             let [height, width] = conv.window.kernel;
@@ -71,7 +105,7 @@ fn repacked(op: &Op<'_>, packing: u8) -> OpSpec {
             cell_shift: lstm.cell_shift,
         },
     };
-    OpSpec { input: op.input, output: op.output, packing, parameters }
+    OpSpec { input: op.input, output: op.output, packing, preference, parameters }
 }
 
 fn table(embedding: &Embedding<'_>) -> EmbeddingSpec {

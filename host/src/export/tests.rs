@@ -1,7 +1,7 @@
 use super::proto::{int, ints};
 use super::testing::Sketch;
 use super::write::write;
-use super::{Exported, Options, export, pack_for, read};
+use super::{Exported, Options, Prefer, export, pack_for, read};
 use crate::artifacts::Artifacts;
 use crate::dataset::Images;
 use crate::quantize::Method;
@@ -32,6 +32,8 @@ fn options(labels: usize) -> Options {
         labels: (0..labels).map(|label| label.to_string()).collect(),
         ranges: Method::MinMax,
         calibration: 16,
+        prefer: Prefer::default(),
+        flash_budget: None,
         command: "host export test".into(),
     }
 }

@@ -3,7 +3,7 @@
 
 use firmware::kernels::{Shape, Window, packing};
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
-use firmware::model::{Element, Tensor};
+use firmware::model::{Element, Preference, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -97,7 +97,7 @@ fn dense(packing: u8, random: &mut Xoshiro256PlusPlus, inputs: usize, outputs: u
 }
 
 fn op(packing: u8, parameters: Parameters) -> OpSpec {
-    OpSpec { input: 0, output: 0, packing, parameters }
+    OpSpec { input: 0, output: 0, packing, preference: Preference::default(), parameters }
 }
 
 fn weights(random: &mut Xoshiro256PlusPlus, count: usize) -> Vec<i8> {

@@ -12,6 +12,7 @@ mod conv2d;
 mod dense;
 mod gather;
 mod lstm;
+pub mod place;
 mod pool;
 pub mod portable;
 pub mod smlad;

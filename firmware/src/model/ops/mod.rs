@@ -8,7 +8,10 @@ mod lstm;
 mod max_pool2d;
 mod output_stage;
 
-use super::format::{NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, Span};
+use super::format::{
+    NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH, PREFER_RAM,
+    PREFER_SPEED, Span,
+};
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
 use crate::kernels::{Conv2d, Dense, Embedding, Lookup, Lstm, MaxPool2d, Window};
@@ -24,12 +27,46 @@ pub struct Op<'m> {
     pub cell: Option<u16>,
     /// The kernels that the weights are packed for.
     pub variant: &'static Variant,
+    /// What counts most when they are packed for a core.
+    pub preference: Preference,
     /// What the op computes.
     pub parameters: Parameters<'m>,
     /// Bytes of scratch that it needs, a multiple of 4.
     pub scratch_bytes: usize,
     /// What the parameters span, in the order of the file.
     pub(super) data: [Span; 3],
+}
+
+/// What counts most when an op's weights are packed for a core, which may have kernels of more than one form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preference {
+    /// A short model.
+    #[default]
+    Flash,
+    /// A quick inference.
+    Speed,
+    /// Little scratch.
+    Ram,
+}
+
+impl Preference {
+    fn from_code(code: u8) -> Option<Self> {
+        match code {
+            PREFER_FLASH => Some(Self::Flash),
+            PREFER_SPEED => Some(Self::Speed),
+            PREFER_RAM => Some(Self::Ram),
+            _ => None,
+        }
+    }
+
+    /// One of `PREFER_…`.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Flash => PREFER_FLASH,
+            Self::Speed => PREFER_SPEED,
+            Self::Ram => PREFER_RAM,
+        }
+    }
 }
 
 /// What an op computes.
@@ -76,10 +113,11 @@ impl<'m> Op<'m> {
         if third != NO_TENSOR || (cell.is_none() && second != NO_TENSOR) {
             return Err(Error::Parameters { op: index });
         }
-        if record.reserved.get() != 0 || record.reserved2.get() != 0 {
+        if record.reserved != 0 || record.reserved2.get() != 0 {
             return Err(Error::ReservedNotZero);
         }
         let variant = variant(record.packing).ok_or(Error::UnknownPacking { op: index })?;
+        let preference = Preference::from_code(record.preference).ok_or(out_of_range(index))?;
         let context = Context {
             bytes: model.bytes,
             op: index,
@@ -97,7 +135,7 @@ impl<'m> Op<'m> {
             OP_LSTM => lstm::decode(&context, model.tensor(second)?)?,
             _ => return Err(Error::UnknownOp { op: index }),
         };
-        Ok(Op { input, output, cell, variant, parameters, scratch_bytes, data })
+        Ok(Op { input, output, cell, variant, preference, parameters, scratch_bytes, data })
     }
 
     /// What is checked once and not whenever the op runs: that no multiplier is negative.

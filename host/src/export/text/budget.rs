@@ -16,7 +16,7 @@ pub fn budget(
     lstm: &Lstm,
     head: &Logit,
     largest_cell: f32,
-    packed: &[(&str, Vec<u8>)],
+    packed: &[(String, Vec<u8>)],
     options: &Options,
     texts: usize,
 ) -> Result<Budget> {
@@ -24,9 +24,9 @@ pub fn budget(
     let vocabulary = twin.model().text().map(|text| text.vocabulary);
     let vocabulary_bytes =
         vocabulary.map_or(0, |words| size_of_val(words.displacements) + size_of_val(words.fingerprints));
-    let packing = |(name, container): &(&str, Vec<u8>)| {
+    let packing = |(name, container): &(String, Vec<u8>)| {
         let scratch_bytes = Twin::new(container)?.model().scratch_bytes();
-        Ok(Packing { name: name.to_string(), scratch_bytes, container_bytes: container.len() })
+        Ok(Packing { name: name.clone(), scratch_bytes, container_bytes: container.len() })
     };
     let weighted = |name: &str, kind: &str, int8: &Int8, outputs: usize, range: [f32; 2], scale: f32| Layer {
         name: name.into(),

@@ -8,7 +8,7 @@ use crate::recipe::Text;
 use anyhow::{Result, anyhow, ensure};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, Parameters, TextSpec};
-use firmware::model::{Element, Shape, Tensor};
+use firmware::model::{Element, Preference, Shape, Tensor};
 use firmware::text::VocabularySpec;
 
 /// Places of the tensors in a container, which are also the order in which a token goes through them.
@@ -52,7 +52,7 @@ pub fn container(
     };
     let output_stage = output_stage(&head.layer, false, 0);
     let dense = Parameters::Dense { weights: head.layer.weights.clone(), output_stage };
-    let op = |input, output, parameters| OpSpec { input, output, packing: PACKING_PORTABLE, parameters };
+    let op = |input, output, parameters| OpSpec { input, output, packing: PACKING_PORTABLE, preference: Preference::default(), parameters };
     let builder = ModelBuilder {
         name: options.name.clone(),
         labels: options.labels.clone(),

@@ -50,8 +50,7 @@ pub fn export(onnx: &[u8], texts: &Texts, ranking: &[String], text: &Text, optio
     let quantized = lstm::quantize(&float, table.scale, seen)?;
     let head = lstm::logit(&model.head)?;
     let container = container::container(&model, &table, &quantized, &head, ranking, text, options)?;
-    let packed = pack::PACKINGS.map(|(name, packing)| Ok((name, pack::pack_for(&container, packing)?)));
-    let packed = packed.into_iter().collect::<Result<Vec<_>>>()?;
+    let packed = pack::packings(&container)?;
     Ok(Exported {
         float_onnx: onnx.to_vec(),
         int8_onnx: qdq::qdq(&model, &table, &quantized, &head, &options.name).encode_to_vec(),

@@ -1,0 +1,146 @@
+//! What counts most when a model's weights are packed for a core: `--prefer flash|speed|ram`.
+//!
+//! Cores with DSP have three forms of a convolution:
+//!
+//! | form | flash | instructions | scratch |
+//! |---|---|---|---|
+//! | ordinary | a byte a weight | | four patches, as halfwords |
+//! | Winograd's | 3.6 bytes a weight | least, with channels enough | two tiles, as halfwords, and sums |
+//! | place by place | a byte a weight | most | one patch, as bytes and as halfwords |
+//!
+//! The choice is made here, op by op, and recorded in the container; [`pack_for`](super::pack_for) follows it.
+
+use super::pack::{Form, pack_for, rebuilt};
+use crate::twin::Twin;
+use anyhow::{Result, anyhow};
+use firmware::kernels::packing::{conv2d_bytes, dsp_row_words};
+use firmware::kernels::variants::variant;
+use firmware::kernels::{Conv2d, Shape};
+use firmware::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD};
+use firmware::model::{Op, Parameters, Preference};
+use std::fmt;
+
+/// What counts most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Prefer {
+    /// A short model, a byte a weight: it fits its board whichever of these cores that has (the default)
+    #[default]
+    Flash,
+    /// A quick inference: where it pays, weights that take 3.6 times the flash
+    Speed,
+    /// Little scratch: slower forms, where they lower what the model needs as a whole
+    Ram,
+}
+
+impl fmt::Display for Prefer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flash => "flash",
+            Self::Speed => "speed",
+            Self::Ram => "ram",
+        })
+    }
+}
+
+/// The portable `container` with what `prefer` means for each of its ops, whatever it held before. With `flash_budget`, it has
+/// at most so many bytes when it is packed for a core with DSP, or as few as it can: the convolutions that save most
+/// instructions a byte come first.
+pub fn prefer(container: &[u8], prefer: Prefer, flash_budget: Option<usize>) -> Result<Vec<u8>> {
+    let twin = Twin::new(container)?;
+    let model = twin.model();
+    let ops = (0..model.op_count()).map(|index| model.op(index).map_err(|error| anyhow!("op {index}: {error}")));
+    let ops = ops.collect::<Result<Vec<_>>>()?;
+    let mut preferences = vec![Preference::Flash; ops.len()];
+    match prefer {
+        Prefer::Flash => (),
+        Prefer::Speed => {
+            let mut gains: Vec<_> = (0..).zip(&ops).filter_map(|(index, op)| Some((gain(op)?, index))).collect();
+            gains.sort_by(|(a, _), (b, _)| b.per_byte().total_cmp(&a.per_byte()));
+            let mut left = match flash_budget {
+                Some(budget) => {
+                    budget.saturating_sub(pack_for(&self::prefer(container, Prefer::Flash, None)?, PACKING_DSP)?.len())
+                }
+                None => usize::MAX,
+            };
+            for (gain, index) in gains {
+                if gain.bytes <= left {
+                    left -= gain.bytes;
+                    preferences[index] = Preference::Speed;
+                }
+            }
+        }
+        Prefer::Ram => {
+            let scratch = |op: &Op<'_>, preference| scratch_bytes(op, form(op, PACKING_DSP, preference));
+            // What no choice can lower.
+            let floor = ops.iter().map(|op| scratch(op, Preference::Flash).min(scratch(op, Preference::Ram))).max();
+            for (preference, op) in preferences.iter_mut().zip(&ops) {
+                if Some(scratch(op, Preference::Flash)) > floor {
+                    *preference = Preference::Ram;
+                }
+            }
+        }
+    }
+    rebuilt(container, |index, op| Form { packing: op.variant.packing, preference: preferences[index] })
+}
+
+/// The packing of `op` on a core whose ops are packed as `packing` says.
+pub(super) fn form(op: &Op<'_>, packing: u8, preference: Preference) -> u8 {
+    let Parameters::Conv2d(conv) = &op.parameters else { return packing };
+    let other = match (packing, preference) {
+        (PACKING_DSP, Preference::Speed) => PACKING_DSP_WINOGRAD,
+        (PACKING_DSP, Preference::Ram) => PACKING_DSP_PLACES,
+        _ => packing,
+    };
+    if bytes(conv, other).is_some() { other } else { packing }
+}
+
+/// Bytes of the weights of `conv` in a packing; `None` where that cannot hold them.
+fn bytes(conv: &Conv2d<'_>, packing: u8) -> Option<usize> {
+    conv2d_bytes(packing, conv.output.channels, conv.input, conv.window, conv.pool)
+}
+
+/// Bytes of scratch that `op` takes in a packing.
+fn scratch_bytes(op: &Op<'_>, packing: u8) -> usize {
+    match (&op.parameters, variant(packing)) {
+        (Parameters::Conv2d(conv), Some(variant)) => (variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool),
+        _ => op.scratch_bytes,
+    }
+}
+
+/// What Winograd's form of a convolution gains and costs.
+struct Gain {
+    instructions: usize,
+    bytes: usize,
+}
+
+impl Gain {
+    fn per_byte(&self) -> f64 {
+        self.instructions as f64 / self.bytes.max(1) as f64
+    }
+}
+
+/// `None` where there is no gain.
+fn gain(op: &Op<'_>) -> Option<Gain> {
+    let Parameters::Conv2d(conv) = &op.parameters else { return None };
+    let [ordinary, winograd] = [bytes(conv, PACKING_DSP)?, bytes(conv, PACKING_DSP_WINOGRAD)?];
+    let instructions = ordinary_instructions(conv).checked_sub(winograd_instructions(conv)).filter(|gain| *gain > 0)?;
+    Some(Gain { instructions, bytes: winograd.saturating_sub(ordinary.next_multiple_of(16)) })
+}
+
+/// About as many instructions as the ordinary form takes on a Cortex-M4: `12` make 16 products, the rest was fitted.
+fn ordinary_instructions(conv: &Conv2d<'_>) -> usize {
+    let Shape { height, width, channels } = conv.output;
+    let [places, window] = [height * width, conv.pool[0] * conv.pool[1]];
+    let blocks = if window == 1 { places.div_ceil(4) } else { places * window.div_ceil(4) };
+    let row_pair = 12 * dsp_row_words(conv.taps()) + if window == 1 { 180 } else { 46 };
+    blocks * (channels.div_ceil(2) * row_pair + 7 * conv.taps() + 200)
+}
+
+/// As [`ordinary_instructions`], for Winograd's form: 11 make 16 products.
+fn winograd_instructions(conv: &Conv2d<'_>) -> usize {
+    let Shape { height, width, channels } = conv.output;
+    let tiles = if conv.pool == [1, 1] { height.div_ceil(2) * width.div_ceil(2) } else { height * width };
+    let words = dsp_row_words(conv.input.channels);
+    let outputs = if conv.pool == [1, 1] { 900 } else { 600 };
+    tiles.div_ceil(2) * (channels.div_ceil(4) * (16 * (11 * words + 16) + outputs) + 2 * (200 * words + 400))
+}
