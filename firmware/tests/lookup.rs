@@ -11,7 +11,13 @@ use firmware::plan::Interpreter;
 
 /// `1×1×n ── table ──▶ 1×1×m`, which fits where n is m.
 fn model(inputs: usize, outputs: usize, table: Vec<i8>) -> Vec<u8> {
-    let lookup = OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, preference: Preference::default(), parameters: Parameters::Lookup { table } };
+    let lookup = OpSpec {
+        input: 0,
+        output: 1,
+        packing: PACKING_PORTABLE,
+        preference: Preference::default(),
+        parameters: Parameters::Lookup { table },
+    };
     let end = inputs.next_multiple_of(4);
     let tensors = vec![tensor(0, [1, 1, inputs], Element::I8), tensor(end, [1, 1, outputs], Element::I8)];
     ModelBuilder { name: "lookup".into(), tensors, ops: vec![lookup], output: 1, ..Default::default() }.finish()

@@ -15,7 +15,7 @@ mod winograd;
 
 pub use conv2d::{LINE, ONES, PairStage, Runs, copy_lines, multiply_2x4, pool_2x4, widen_lines};
 pub use dense::{multiply_4x1, multiply_4x1_widened};
-pub use winograd::{multiply_4x2, sadd16, ssub16};
+pub use winograd::{Steps, Sums, combine, multiply_4x2, transform};
 
 #[cfg(any(dsp, thumb1))]
 use core::arch::asm;

@@ -4,12 +4,12 @@
 //! computes what follows from the rest: `arena_bytes` from the tensors, `scratch_bytes` from the ops. It judges nothing:
 //! what is wrong with a model is said by `Model::parse`, which the exporter runs over every container that it writes.
 
-use super::{Preference, Tensor};
 use super::format::{
     ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, Header,
     LookupRecord, LstmRecord, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
     OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, TextRecord, VERSION,
 };
+use super::{Preference, Tensor};
 use crate::kernels::{Shape, Window, variants};
 use crate::text::VocabularySpec;
 use zerocopy::{FromZeros, IntoBytes};

@@ -35,7 +35,8 @@ pub fn stage(channels: usize) -> OutputStageSpec {
 
 /// `7×6×2 ── conv 3×3, pool 2 ──▶ 3×3×5 ── max-pool 2, stride 1 ──▶ 2×2×5 ── dense ──▶ 6 ── dense ──▶ 3 logits`.
 pub fn model(packing: u8) -> ModelBuilder {
-    let op = |input, output, parameters| OpSpec { input, output, packing, preference: Preference::default(), parameters };
+    let op =
+        |input, output, parameters| OpSpec { input, output, packing, preference: Preference::default(), parameters };
     let conv = Parameters::Conv2d {
         weights: packing::conv2d(packing, &bytes(1, 90), [5, 3, 3, 2]),
         output_stage: stage(5),
@@ -93,7 +94,8 @@ pub fn text_head() -> OutputStageSpec {
 
 /// `token ── embedding ──▶ 6 ── LSTM ──▶ 5 ── LSTM ──▶ 3 ── dense ──▶ 2 logits`, with a window where it is asked for.
 pub fn text_model(packing: u8, table: EmbeddingSpec, window: bool) -> ModelBuilder {
-    let op = |input, output, parameters| OpSpec { input, output, packing, preference: Preference::default(), parameters };
+    let op =
+        |input, output, parameters| OpSpec { input, output, packing, preference: Preference::default(), parameters };
     let lstm = |cell, seed, inputs: usize, units: usize| Parameters::Lstm {
         cell,
         weights: packing::dense(packing, &bytes(seed, 4 * units * (inputs + units)), [4 * units, inputs + units]),

@@ -57,7 +57,13 @@ fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> OpSpec {
             output_stage: output_stage(parameters, *relu, zero_point),
         },
     };
-    OpSpec { input: op.inputs[0] as u16, output: op.output as u16, packing: PACKING_PORTABLE, preference: Preference::default(), parameters }
+    OpSpec {
+        input: op.inputs[0] as u16,
+        output: op.output as u16,
+        packing: PACKING_PORTABLE,
+        preference: Preference::default(),
+        parameters,
+    }
 }
 
 /// The function's int8 outputs for the inputs −128 to 127.

@@ -13,6 +13,7 @@
 use super::pack::{Form, pack_for, rebuilt};
 use crate::twin::Twin;
 use anyhow::{Result, anyhow};
+use firmware::kernels::packing::winograd::pairs;
 use firmware::kernels::packing::{conv2d_bytes, dsp_row_words};
 use firmware::kernels::variants::variant;
 use firmware::kernels::{Conv2d, Shape};
@@ -140,7 +141,7 @@ fn ordinary_instructions(conv: &Conv2d<'_>) -> usize {
 fn winograd_instructions(conv: &Conv2d<'_>) -> usize {
     let Shape { height, width, channels } = conv.output;
     let tiles = if conv.pool == [1, 1] { height.div_ceil(2) * width.div_ceil(2) } else { height * width };
-    let words = dsp_row_words(conv.input.channels);
+    let words = pairs(conv.input.channels);
     let outputs = if conv.pool == [1, 1] { 900 } else { 600 };
     tiles.div_ceil(2) * (channels.div_ceil(4) * (16 * (11 * words + 16) + outputs) + 2 * (200 * words + 400))
 }

@@ -69,7 +69,13 @@ fn container(code: u8, window: bool) -> Vec<u8> {
         OutputStageSpec { bias: vec![300], multipliers: vec![1 << 30], left_shift: 1, ..Default::default() };
     let head = Parameters::Dense { weights: packing::dense(code, &bytes(UNITS), [1, UNITS]), output_stage };
     let vocabulary = VocabularySpec::build(&WORDS).expect("a dozen words find their slots").vocabulary;
-    let op = |input, output, parameters| OpSpec { input, output, packing: code, preference: Preference::default(), parameters };
+    let op = |input, output, parameters| OpSpec {
+        input,
+        output,
+        packing: code,
+        preference: Preference::default(),
+        parameters,
+    };
     let builder = ModelBuilder {
         name: "random-text".into(),
         labels: Vec::new(),

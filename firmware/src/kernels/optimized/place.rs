@@ -1,11 +1,11 @@
 //! Convolution place by place, for cores with DSP and little RAM: each place is a dense layer over its patch, so that scratch
 //! holds one patch in place of four.
 
+use super::Form;
 use super::conv2d::next;
 use super::gather::gather;
 use super::portable::Words;
 use super::smlad::Smlad;
-use super::Form;
 use crate::kernels::{Conv2d, Dense, Shape, Window};
 use crate::words;
 

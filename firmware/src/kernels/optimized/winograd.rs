@@ -19,76 +19,75 @@
 //! Two tiles at a time keep the transformed inputs short: 64 bytes an input channel, beside 512 bytes of sums.
 
 use super::conv2d::next;
-use crate::kernels::dsp::{multiply_4x2, sadd16, ssub16, sxtb16, sxtb16_ror8};
-use crate::kernels::packing::dsp_row_words;
-use crate::kernels::packing::winograd::{POSITIONS, ROWS};
+use super::gather::start_inside;
+use crate::kernels::dsp::{Steps, Sums, combine, multiply_4x2, transform};
+use crate::kernels::packing::winograd::{POSITIONS, ROWS, pairs};
 use crate::kernels::{Conv2d, Shape, Window};
 use crate::words;
 use core::array::from_fn;
 
 /// Tiles that are multiplied together.
 const TILES: usize = 2;
-/// Sums of the products of [`ROWS`] rows with [`TILES`] tiles, in this order, at each position.
-type Sums = [[i32; ROWS * TILES]; POSITIONS];
-/// One value for each position of a tile.
-type Tile<T> = [[T; 4]; 4];
+/// Rows and columns of a tile's outputs.
+const SIDE: usize = 2;
 
 /// Bytes of scratch that the convolution needs; saturates where they do not fit.
 pub fn scratch_bytes(input: Shape, _window: Window, _pool: [usize; 2]) -> usize {
-    dsp_row_words(input.channels).saturating_mul(POSITIONS * TILES * 4).saturating_add(size_of::<Sums>())
+    pairs(input.channels).saturating_mul(POSITIONS * TILES * 4).saturating_add(size_of::<Sums>())
 }
 
 /// Convolution; `scratch` holds [`scratch_bytes`].
 pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u32]) {
-    let words = dsp_row_words(conv.input.channels);
     let (sums, inputs) = scratch.split_at_mut(size_of::<Sums>() / 4);
-    let (inputs, _) = inputs[..POSITIONS * TILES * words].as_chunks_mut();
     let Some(sums) = words::as_i32_mut(sums).as_chunks_mut().0.first_chunk_mut() else { return };
-    let Shape { height, width, .. } = conv.output;
-    let map = if conv.pool == [1, 1] { [height.div_ceil(2), width.div_ceil(2)] } else { [height, width] };
+    let length = POSITIONS * pairs(conv.input.channels);
+    let inputs = &mut inputs.as_chunks_mut().0[..length];
+    let pool = conv.pool != [1, 1];
+    let map = [conv.output.height, conv.output.width].map(|side| if pool { side } else { side.div_ceil(SIDE) });
     let mut tile = [0, 0];
     for _ in 0..(map[0] * map[1]).div_ceil(TILES) {
         // An odd last tile is computed twice.
         let tiles = [tile, next(tile, map)];
         for (number, tile) in tiles.into_iter().enumerate() {
-            transform(conv, input, tile, number, inputs);
+            gather(conv, input, tile, number, inputs);
         }
-        let groups = conv.weights.as_chunks().0.chunks_exact(POSITIONS * words);
-        for (channel, weights) in (0..).step_by(ROWS).zip(groups) {
+        for (first, weights) in (0..).step_by(ROWS).zip(conv.weights.as_chunks().0.chunks_exact(length)) {
             multiply_4x2(weights, inputs, sums);
-            store(conv, sums, channel, tiles, output);
+            combine(sums, pool);
+            store(conv, sums, first, tiles, output);
         }
         tile = next(tiles[1], map);
     }
 }
 
-/// Puts `Bᵀ · x · B` of all channels of a tile into column `number` of `inputs`, `[position][pair of channels][tile]`.
+/// Transforms all channels of a tile.
 #[inline(never)]
-fn transform(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], number: usize, inputs: &mut [[u32; TILES]]) {
+fn gather(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], number: usize, inputs: &mut [[u32; TILES]]) {
     let Shape { height, width, channels } = conv.input;
+    let place = [SIDE * y, SIDE * x];
+    let fours = pairs(channels) / 2;
+    // The places under the last output of the tile are inside, if the first one's are.
+    let is_inside = [place, place.map(|side| side + 1)].map(|place| start_inside(conv, place));
+    if let ([Some(start), Some(_)], true) = (is_inside, channels.is_multiple_of(4)) {
+        return transform(&input[start..], Steps { row: width * channels, column: channels }, fours, inputs, 0, number);
+    }
     let [top, left, ..] = conv.window.padding;
-    let starts: Tile<_> = from_fn(|row| {
-        from_fn(|column| {
-            let place = ((2 * y + row).checked_sub(top)?, (2 * x + column).checked_sub(left)?);
-            (place.0 < height && place.1 < width).then_some((place.0 * width + place.1) * channels)
-        })
-    });
-    let words = dsp_row_words(channels);
-    for word in (0..words).step_by(2) {
-        let four = |start: Option<usize>| match start {
-            Some(start) => four_from(&input[start + 2 * word..]),
-            None => [conv.input_zero_point; 4],
-        };
-        let fours = starts.map(|row| row.map(|start| u32::from_le_bytes(four(start).map(|value| value as u8))));
-        let even = transformed(fours.map(|row| row.map(sxtb16)));
-        let odd = transformed(fours.map(|row| row.map(sxtb16_ror8)));
-        let positions = inputs.chunks_exact_mut(words).zip(even.as_flattened().iter().zip(odd.as_flattened()));
-        for (inputs, (even, odd)) in positions {
-            inputs[word][number] = *even;
-            if let Some(inputs) = inputs.get_mut(word + 1) {
-                inputs[number] = *odd;
+    for four in 0..fours {
+        let mut tile = [[[0; 4]; 4]; 4];
+        for (row, tile) in tile.iter_mut().enumerate() {
+            for (column, values) in tile.iter_mut().enumerate() {
+                let outside = [conv.input_zero_point; 4];
+                let place = ((place[0] + row).checked_sub(top), (place[1] + column).checked_sub(left));
+                *values = match place {
+                    (Some(y), Some(x)) if y < height && x < width => {
+                        four_from(&input[(y * width + x) * channels + 4 * four..])
+                    }
+                    _ => outside,
+                };
             }
         }
+        let tile = tile.as_flattened().as_flattened();
+        transform(tile, Steps { row: 16, column: 4 }, 1, inputs, 2 * four, number);
     }
 }
 
@@ -99,47 +98,18 @@ fn four_from(values: &[i8]) -> [i8; 4] {
     values.first_chunk().copied().unwrap_or_else(|| from_fn(|index| values.get(index).copied().unwrap_or_default()))
 }
 
-/// `Bᵀ · x · B`, of two channels in the halfwords.
-#[inline(always)]
-fn transformed(x: Tile<u32>) -> Tile<u32> {
-    let rows = |[a, b, c, d]: [u32; 4]| [ssub16(a, c), sadd16(b, c), ssub16(c, b), ssub16(d, b)];
-    let wide = x.map(rows);
-    let columns: Tile<u32> = from_fn(|x| rows(wide.map(|row| row[x])));
-    from_fn(|y| columns.map(|column| column[y]))
-}
-
-/// `4·y` of column `lane` of `sums`: `Aᵀ · m · A`, row by row.
-#[inline(always)]
-fn outputs(sums: &Sums, lane: usize) -> [i32; 4] {
-    let rows = |[a, b, c, d]: [i32; 4]| {
-        [a.wrapping_add(b).wrapping_add(c), b.wrapping_sub(c).wrapping_add(d)]
-    };
-    let columns: [[i32; 2]; 4] = from_fn(|x| rows(from_fn(|y| sums[4 * y + x][lane])));
-    let [[a, b], [c, d]] = from_fn(|y| rows(columns.map(|column| column[y])));
-    [a, b, c, d]
-}
-
-/// Requantizes the outputs of [`ROWS`] channels, from `first` on, at two tiles.
+/// Requantizes the outputs of [`ROWS`] channels, from `first` on, at the tiles' places.
 #[inline(never)]
 fn store(conv: &Conv2d<'_>, sums: &Sums, first: usize, tiles: [[usize; 2]; TILES], output: &mut [i8]) {
     let Shape { height, width, channels } = conv.output;
-    for (row, channel) in (first..channels.min(first + ROWS)).enumerate() {
-        let (bias, multiplier) = (conv.stage.bias[channel], conv.stage.multipliers[channel]);
-        let mut put = |[y, x]: [usize; 2], sum: i32| {
-            output[(y * width + x) * channels + channel] = conv.stage.activation(sum >> 2, bias, multiplier);
-        };
-        for (number, [y, x]) in tiles.into_iter().enumerate() {
-            let sums = outputs(sums, row * TILES + number);
-            if conv.pool != [1, 1] {
-                let [a, b, c, d] = sums;
-                put([y, x], a.max(b).max(c.max(d)));
-                continue;
-            }
-            for (place, sum) in sums.into_iter().enumerate() {
-                let [y, x] = [2 * y + place / 2, 2 * x + place % 2];
-                if y < height && x < width {
-                    put([y, x], sum);
-                }
+    let side = if conv.pool == [1, 1] { SIDE } else { 1 };
+    for (number, [y, x]) in tiles.into_iter().enumerate() {
+        for (offset, sums) in sums[..side * side].iter().enumerate() {
+            let [y, x] = [side * y + offset / SIDE, side * x + offset % SIDE];
+            if y < height && x < width {
+                let place = (y * width + x) * channels;
+                let output = &mut output[place + first..place + channels.min(first + ROWS)];
+                conv.stage.activations(first, &sums[number * ROWS..], output);
             }
         }
     }

@@ -4,7 +4,6 @@
 //! channel, with a signed halfword for each input channel of the pair. Input channels are paired as taps are in the DSP
 //! packing: of each four, `c, c + 2`, then `c + 1, c + 3`. Channels that are missing at the end are zeros.
 
-use super::dsp_row_words;
 use crate::kernels::{Shape, Window};
 
 /// Positions of a transformed kernel, row by row.
@@ -15,6 +14,11 @@ pub const ROWS: usize = 4;
 /// Most input channels: `4 · 9 · channels · 128 · 128`, four times the longest sum of products, stays below 2³¹.
 pub const MAX_CHANNELS: usize = 3640;
 
+/// Pairs of input channels.
+pub const fn pairs(channels: usize) -> usize {
+    channels.div_ceil(4).saturating_mul(2)
+}
+
 /// Bytes of the packed weights of `rows` output channels; `None` where the form cannot do the geometry or the size does not
 /// fit.
 pub(super) fn bytes(rows: usize, input: Shape, window: Window, pool: [usize; 2]) -> Option<usize> {
@@ -22,7 +26,7 @@ pub(super) fn bytes(rows: usize, input: Shape, window: Window, pool: [usize; 2])
         && window.stride == [1, 1]
         && matches!(pool, [1, 1] | [2, 2])
         && input.channels <= MAX_CHANNELS;
-    let row_bytes = POSITIONS * dsp_row_words(input.channels.min(MAX_CHANNELS)) * 4;
+    let row_bytes = pairs(input.channels).checked_mul(POSITIONS * 4)?;
     if fits { rows.checked_next_multiple_of(ROWS)?.checked_mul(row_bytes) } else { None }
 }
 
@@ -30,18 +34,20 @@ pub(super) fn bytes(rows: usize, input: Shape, window: Window, pool: [usize; 2])
 #[cfg(feature = "std")]
 pub(super) fn pack(weights_ohwi: &[i8], [outputs, inputs]: [usize; 2]) -> Vec<i8> {
     let at = |output: usize, input: usize| {
-        let tap = |tap: usize| weights_ohwi.get((output * 9 + tap) * inputs + input).map_or(0, |weight| (*weight).into());
+        let tap =
+            |tap: usize| weights_ohwi.get((output * 9 + tap) * inputs + input).map_or(0, |weight| (*weight).into());
         let is_there = output < outputs && input < inputs;
         transform(core::array::from_fn(|y| core::array::from_fn(|x| if is_there { tap(3 * y + x) } else { 0 })))
     };
     let mut packed = Vec::new();
     for first in (0..outputs).step_by(ROWS) {
         for position in 0..POSITIONS {
-            for word in 0..dsp_row_words(inputs) {
-                let channel = word / 2 * 4 + word % 2;
+            for pair in 0..pairs(inputs) {
+                let channel = pair / 2 * 4 + pair % 2;
                 for row in first..first + ROWS {
                     for channel in [channel, channel + 2] {
-                        packed.extend(at(row, channel)[position / 4][position % 4].to_le_bytes().map(|byte| byte as i8));
+                        packed
+                            .extend(at(row, channel)[position / 4][position % 4].to_le_bytes().map(|byte| byte as i8));
                     }
                 }
             }

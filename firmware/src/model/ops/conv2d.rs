@@ -18,8 +18,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     let expected = Shape { height: height / pool[0], width: width / pool[1], channels: output.shape.channels };
     let elements_fit = input.element == Element::I8 && output.element == Element::I8;
     context.require(elements_fit && output.shape == expected, shape_mismatch)?;
-    let weight_bytes =
-        packing::conv2d_bytes(context.record.packing, output.shape.channels, input.shape, window, pool);
+    let weight_bytes = packing::conv2d_bytes(context.record.packing, output.shape.channels, input.shape, window, pool);
     let conv = Conv2d {
         input: input.shape,
         output: output.shape,

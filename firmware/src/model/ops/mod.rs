@@ -9,8 +9,8 @@ mod max_pool2d;
 mod output_stage;
 
 use super::format::{
-    NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH, PREFER_RAM,
-    PREFER_SPEED, Span,
+    NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH,
+    PREFER_RAM, PREFER_SPEED, Span,
 };
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};

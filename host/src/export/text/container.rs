@@ -52,7 +52,13 @@ pub fn container(
     };
     let output_stage = output_stage(&head.layer, false, 0);
     let dense = Parameters::Dense { weights: head.layer.weights.clone(), output_stage };
-    let op = |input, output, parameters| OpSpec { input, output, packing: PACKING_PORTABLE, preference: Preference::default(), parameters };
+    let op = |input, output, parameters| OpSpec {
+        input,
+        output,
+        packing: PACKING_PORTABLE,
+        preference: Preference::default(),
+        parameters,
+    };
     let builder = ModelBuilder {
         name: options.name.clone(),
         labels: options.labels.clone(),
