@@ -41,9 +41,10 @@ const fn row<F: Form<N>, const N: usize>(name: &'static str, packing: u8) -> Var
     }
 }
 
-/// Every form that this build has, one a packing. A core without the DSP extension is built without the DSP form; the
-/// host has them all.
+/// Every form that this build has, one a packing. A core has the portable form, or where it has the DSP extension, those
+/// for it; the host has them all.
 pub static VARIANTS: &[Variant] = &[
+    #[cfg(any(not(dsp), feature = "std"))]
     row::<optimized::portable::Portable, 1>("portable", format::PACKING_PORTABLE),
     #[cfg(any(dsp, feature = "std"))]
     row::<optimized::smlad::Smlad, 2>("dsp", format::PACKING_DSP),

@@ -75,7 +75,7 @@ pub fn multiply_4x1(sums: [[i32; 2]; 2], weights: &[[[[i8; 4]; 4]; 2]], eights: 
         let [[mut a0, mut a1], [mut b0, mut b1]] = sums;
         let inputs = eights.as_ptr_range();
         // SAFETY: reads `length` times eight bytes of inputs and 32 of weights, which the slices have: the loop is entered
-        // `-length mod 4` eights after its start, takes a whole number of turns from there and ends when the inputs do.
+        // `-length mod 2` eights after its start, takes a whole number of turns from there and ends when the inputs do.
         // Writes nothing but its stack, and restores r6 and r7, which it may not name as operands.
         unsafe {
             asm!(
@@ -83,7 +83,7 @@ pub fn multiply_4x1(sums: [[i32; 2]; 2], weights: &[[[[i8; 4]; 4]; 2]], eights: 
                 "add pc, r12",
                 "nop",
                 "2:",
-                ".rept 4",
+                ".rept 2",
                 "ldr r6, [r1], #4",
                 "ldr r8, [r1], #4",
                 "sxtb16 r7, r6, ror #8",
@@ -100,7 +100,7 @@ pub fn multiply_4x1(sums: [[i32; 2]; 2], weights: &[[[[i8; 4]; 4]; 2]], eights: 
                 inout("r0") weights.as_ptr() => _,
                 inout("r1") inputs.start => _,
                 inout("r2") a0, inout("r3") a1, inout("r4") b0, inout("r5") b1,
-                inout("r12") length.wrapping_neg() % 4 * 128 => _,
+                inout("r12") length.wrapping_neg() % 2 * 128 => _,
                 inout("lr") inputs.end => _,
                 out("r8") _, out("r9") _, out("r10") _, out("r11") _,
                 options(readonly),

@@ -26,7 +26,8 @@ pub struct Steps {
 ///
 /// # Panics
 /// If the tile leaves `input`, or the pairs those of a position.
-#[inline(always)]
+// Once, though it is called from two places.
+#[inline(never)]
 pub fn transform(input: &[i8], steps: Steps, fours: usize, words: &mut [[u32; 2]], pair: usize, tile: usize) {
     let pairs = words.len() / POSITIONS;
     assert!(pair + 2 * fours <= pairs && tile < 2);

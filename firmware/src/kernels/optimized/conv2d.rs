@@ -34,11 +34,8 @@ fn pooled<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output: &
     for output in output[..height * width * channels].chunks_exact_mut(channels) {
         let mut place = [0, 0];
         for block in blocks.chunks_exact_mut(F::block_words(taps)) {
-            let places = [(); PLACES].map(|()| {
-                let [y, x] = place;
-                place = next(place, conv.pool);
-                [corner[0] * pool_height + y, corner[1] * pool_width + x]
-            });
+            let places =
+                four(&mut place, conv.pool).map(|[y, x]| [corner[0] * pool_height + y, corner[1] * pool_width + x]);
             F::gather(conv, input, places, block);
         }
         corner = next(corner, [height, width]);
@@ -85,11 +82,7 @@ fn unpooled<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output:
     let block = &mut scratch[..F::block_words(taps)];
     let mut place = [0, 0];
     for output in output[..height * width * channels].chunks_mut(PLACES * channels) {
-        let places = [(); PLACES].map(|()| {
-            let here = place;
-            place = next(place, [height, width]);
-            here
-        });
+        let places = four(&mut place, [height, width]);
         F::gather(conv, input, places, block);
         let mut groups = conv.weights.chunks_exact(F::group_bytes(taps));
         for first in (0..channels).step_by(BATCH) {
@@ -107,6 +100,13 @@ fn unpooled<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output:
             }
         }
     }
+}
+
+/// Four places from `place` on, which moves on behind them.
+// Once, though it is called from two places.
+#[inline(never)]
+fn four(place: &mut [usize; 2], map: [usize; 2]) -> [[usize; 2]; PLACES] {
+    [(); PLACES].map(|()| core::mem::replace(place, next(*place, map)))
 }
 
 /// The place behind `[y, x]` in a map of `[height, width]`, row by row; the last one stays. Counts instead of dividing,

@@ -14,13 +14,6 @@ pub struct Portable;
 /// A patch's words.
 pub struct Words<'b>(core::slice::IterMut<'b, u32>);
 
-impl<'b> Words<'b> {
-    /// A patch that fills `words`.
-    pub fn new(words: &'b mut [u32]) -> Self {
-        Self(words.iter_mut())
-    }
-}
-
 impl Patch for Words<'_> {
     #[inline(always)]
     fn push(&mut self, four: u32) {
@@ -42,7 +35,7 @@ impl Form<1> for Portable {
     #[inline(always)]
     fn patch(block: &mut [u32], taps: usize, place: usize) -> Words<'_> {
         let words = taps.div_ceil(4);
-        Words::new(&mut block[place * words..][..words])
+        Words(block[place * words..][..words].iter_mut())
     }
 
     fn group_bytes(taps: usize) -> usize {

@@ -17,28 +17,35 @@ use crate::kernels::{Conv2d, Dense, OutputStage, Shape};
 /// See the module.
 pub struct Smlad;
 
-/// A patch's places in a block: this place's word of every four.
-pub struct Places<'b> {
+/// The words of a patch, which may alternate with those of others.
+pub struct Halfwords<'b> {
     /// What the products start from: `−128 · Σ x`.
     offset: &'b mut u32,
     words: &'b mut [u32],
+    /// From one word to the next.
+    step: usize,
     sum: i32,
 }
 
-impl Patch for Places<'_> {
+impl<'b> Halfwords<'b> {
+    /// A patch whose words lie side by side.
+    pub fn new(offset: &'b mut u32, words: &'b mut [u32]) -> Self {
+        Self { offset, words, step: 1, sum: 0 }
+    }
+}
+
+impl Patch for Halfwords<'_> {
     #[inline(always)]
     fn push(&mut self, four: u32) {
         let [even, odd] = [sxtb16(four), sxtb16_ror8(four)];
         // A word of zeros that is left out adds nothing.
         self.sum = smlad(odd, ONES, smlad(even, ONES, self.sum));
-        match core::mem::take(&mut self.words) {
-            [even_place, _, _, _, odd_place, _, _, _, rest @ ..] => {
-                [*even_place, *odd_place] = [even, odd];
-                self.words = rest;
+        for word in [even, odd] {
+            let words = core::mem::take(&mut self.words);
+            if let Some(place) = words.first_mut() {
+                *place = word;
             }
-            [even_place, _, _, _, odd_place, ..] => [*even_place, *odd_place] = [even, odd],
-            [even_place, ..] => *even_place = even,
-            [] => (),
+            self.words = words.get_mut(self.step..).unwrap_or_default();
         }
     }
 
@@ -49,20 +56,20 @@ impl Patch for Places<'_> {
 }
 
 impl Form<2> for Smlad {
-    type Patch<'b> = Places<'b>;
+    type Patch<'b> = Halfwords<'b>;
 
     fn block_words(taps: usize) -> usize {
         dsp_row_words(taps).saturating_add(1).saturating_mul(PLACES)
     }
 
     #[inline(always)]
-    fn patch(block: &mut [u32], taps: usize, place: usize) -> Places<'_> {
+    fn patch(block: &mut [u32], taps: usize, place: usize) -> Halfwords<'_> {
         let (offsets, words) = block[..Self::block_words(taps)].split_at_mut(PLACES);
-        Places { offset: &mut offsets[place], words: &mut words[place..], sum: 0 }
+        Halfwords { offset: &mut offsets[place], words: &mut words[place..], step: PLACES, sum: 0 }
     }
 
     /// All four places at once where none reaches into the padding and the patch is short or made of whole fours.
-    #[inline(always)]
+    #[inline(never)]
     fn gather(conv: &Conv2d<'_>, input: &[i8], places: [[usize; 2]; PLACES], block: &mut [u32]) {
         if !gather_four(conv, input, places, block) {
             for (number, place) in places.into_iter().enumerate() {
@@ -89,7 +96,8 @@ impl Form<2> for Smlad {
         dsp_row_words(taps) * 4
     }
 
-    #[inline(always)]
+    // Once, though it is called from two places.
+    #[inline(never)]
     fn multiply(weights: &[i8], _taps: usize, block: &[u32]) -> [[i32; PLACES]; 2] {
         let Some((offsets, words)) = block.split_first_chunk() else { return [[0; PLACES]; 2] };
         let offsets = offsets.map(|offset| offset as i32);
@@ -99,12 +107,7 @@ impl Form<2> for Smlad {
     }
 
     fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
-        let inputs = Inputs::new(&input[..dense.inputs], widened);
-        let words = dsp_row_words(dense.inputs);
-        for (first, pairs) in (0..dense.outputs).step_by(4).zip(dense.weights.as_chunks().0.chunks(2 * words)) {
-            let sums = if pairs.len() == words { inputs.times_pair(pairs) } else { inputs.times_pairs(pairs) };
-            store(first, &sums[..(dense.outputs - first).min(4)]);
-        }
+        Inputs::new(&input[..dense.inputs], widened).times_rows(dense, store);
     }
 
     fn widened_words(inputs: usize) -> usize {
@@ -121,7 +124,7 @@ impl Form<2> for Smlad {
 }
 
 /// Inputs of a dense layer, the first ones widened for all rows at once, as many as there is room for.
-struct Inputs<'i> {
+pub struct Inputs<'i> {
     widened: &'i [[u32; 4]],
     eights: &'i [[i8; 8]],
     /// The incomplete eight behind the last one, filled up with zeros, widened.
@@ -155,6 +158,28 @@ impl<'i> Inputs<'i> {
             eights: &eights[widened_count..],
             last,
             offset: (sum << 7).wrapping_neg(),
+        }
+    }
+
+    /// Words of a patch that can be the inputs: its whole eights, and one more.
+    pub fn patch_words(taps: usize) -> usize {
+        (taps / 8 + 1).saturating_mul(4)
+    }
+
+    /// A patch's words, as many as [`Inputs::patch_words`] says, and the offset before them.
+    pub fn of_patch(offset: u32, words: &'i [u32]) -> Self {
+        let eights = words.as_chunks().0;
+        let (last, widened) = eights.split_last().unwrap_or((&[0; 4], &[]));
+        Self { widened, eights: &[], last: *last, offset: offset as i32 }
+    }
+
+    /// See [`Form::rows`].
+    #[inline(never)]
+    pub fn times_rows(&self, dense: &Dense<'_>, store: &mut dyn FnMut(usize, &[i32])) {
+        let words = dsp_row_words(dense.inputs);
+        for (first, pairs) in (0..dense.outputs).step_by(4).zip(dense.weights.as_chunks().0.chunks(2 * words)) {
+            let sums = if pairs.len() == words { self.times_pair(pairs) } else { self.times_pairs(pairs) };
+            store(first, &sums[..(dense.outputs - first).min(4)]);
         }
     }
 
@@ -285,7 +310,8 @@ fn widen(four: [i8; 4]) -> [u32; 2] {
 }
 
 /// Adds the products of a row pair's words with the taps to `S₁` and `S₂`, see [`packing`](crate::kernels::packing).
-#[inline(always)]
+// Once, though it is called from many places, none of them in the loops that count.
+#[inline(never)]
 fn add([mut first, mut second]: [i32; 2], words: &[[i8; 4]], taps: [u32; 4]) -> [i32; 2] {
     for (word, taps) in words.iter().zip(taps) {
         let word = u32::from_le_bytes(word.map(|byte| byte as u8));

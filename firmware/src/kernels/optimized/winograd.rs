@@ -63,7 +63,7 @@ pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut 
 /// Transforms all channels of a tile.
 #[inline(never)]
 fn gather(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], number: usize, inputs: &mut [[u32; TILES]]) {
-    let Shape { height, width, channels } = conv.input;
+    let Shape { width, channels, .. } = conv.input;
     let place = [SIDE * y, SIDE * x];
     let fours = pairs(channels) / 2;
     // The places under the last output of the tile are inside, if the first one's are.
@@ -71,30 +71,26 @@ fn gather(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], number: usize, in
     if let ([Some(start), Some(_)], true) = (is_inside, channels.is_multiple_of(4)) {
         return transform(&input[start..], Steps { row: width * channels, column: channels }, fours, inputs, 0, number);
     }
-    let [top, left, ..] = conv.window.padding;
     for four in 0..fours {
-        let mut tile = [[[0; 4]; 4]; 4];
-        for (row, tile) in tile.iter_mut().enumerate() {
-            for (column, values) in tile.iter_mut().enumerate() {
-                let outside = [conv.input_zero_point; 4];
-                let place = ((place[0] + row).checked_sub(top), (place[1] + column).checked_sub(left));
-                *values = match place {
-                    (Some(y), Some(x)) if y < height && x < width => {
-                        four_from(&input[(y * width + x) * channels + 4 * four..])
-                    }
-                    _ => outside,
-                };
-            }
+        let mut tile = [[0; 4]; POSITIONS];
+        for (index, values) in tile.iter_mut().enumerate() {
+            *values = four_at(conv, input, [place[0] + index / 4, place[1] + index % 4], 4 * four);
         }
-        let tile = tile.as_flattened().as_flattened();
-        transform(tile, Steps { row: 16, column: 4 }, 1, inputs, 2 * four, number);
+        transform(tile.as_flattened(), Steps { row: 16, column: 4 }, 1, inputs, 2 * four, number);
     }
 }
 
-/// The first four values, or zeros for those that are missing. Where a place has fewer channels, those behind belong to the
-/// next place: the weights that they meet are zeros.
-#[inline(always)]
-fn four_from(values: &[i8]) -> [i8; 4] {
+/// Four channels from `first` on, at a place counted from the corner of the padded input. Where a place has fewer, those behind
+/// them belong to the next one, or are zeros: the weights that they meet are zeros.
+// Stands apart: a loop over it would be unrolled.
+#[inline(never)]
+fn four_at(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], first: usize) -> [i8; 4] {
+    let Shape { height, width, channels } = conv.input;
+    let [top, left, ..] = conv.window.padding;
+    if y < top || x < left || y >= top + height || x >= left + width {
+        return [conv.input_zero_point; 4];
+    }
+    let values = &input[((y - top) * width + x - left) * channels + first..];
     values.first_chunk().copied().unwrap_or_else(|| from_fn(|index| values.get(index).copied().unwrap_or_default()))
 }
 
