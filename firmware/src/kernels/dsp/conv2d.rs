@@ -97,7 +97,7 @@ pub fn copy_lines(input: &[i8], starts: [usize; 4], runs: Runs, lines: &mut [[i8
 ///
 /// # Panics
 /// If the runs leave `input`, or `words` is too short.
-#[inline(never)]
+#[inline(always)]
 pub fn widen_lines(input: &[i8], starts: [usize; 4], runs: Runs, words: &mut [[[u32; 4]; 2]]) -> [i32; 4] {
     let fours = runs.length / 4;
     let words = &mut words[..runs.count * fours];
