@@ -32,7 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let write =
             |name: &str, bytes: &[u8]| std::fs::write(folder.join(format!("{name}.{}", variant.packing)), bytes);
         let as_bytes = |values: Vec<i8>| values.into_iter().map(|value| value as u8).collect::<Vec<_>>();
-        write("conv2d", &as_bytes(packing::conv2d(variant.packing, &golden::conv2d_weights(), golden::CONV2D_SHAPE)))?;
+        let weights = golden::conv2d_weights();
+        let conv = golden::conv2d(&weights);
+        let fits = packing::conv2d_bytes(variant.packing, conv.output.channels, conv.input, conv.window, conv.pool);
+        let packed = fits.map(|_| packing::conv2d(variant.packing, &weights, golden::CONV2D_SHAPE));
+        write("conv2d", &as_bytes(packed.unwrap_or_default()))?;
         write("dense", &as_bytes(packing::dense(variant.packing, &golden::dense_weights(), golden::DENSE_SHAPE)))?;
         let container = model(variant.packing).finish();
         write("container", &container)?;

@@ -13,15 +13,15 @@
 
 #![no_std]
 
-use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
+use firmware::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_PORTABLE};
 
 /// Aligned as a container has to be.
 #[repr(C, align(16))]
 struct Aligned<T: ?Sized>(T);
 
 macro_rules! aligned {
-    ($name:literal) => {{
-        static BYTES: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $name)));
+    ($name:literal, $packing:literal) => {{
+        static BYTES: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".", $packing)));
         &BYTES.0
     }};
 }
@@ -29,7 +29,7 @@ macro_rules! aligned {
 /// What one packing is tested with.
 #[derive(Clone, Copy, Debug)]
 pub struct Vectors {
-    /// Weights of the golden convolution.
+    /// Weights of the golden convolution; none where the packing cannot hold them.
     pub conv2d: &'static [u8],
     /// Weights of the golden dense layer.
     pub dense: &'static [u8],
@@ -44,31 +44,29 @@ pub struct Vectors {
 /// What the text models read; `build.rs` has read the same.
 pub const TEXT: &[u8] = b"The film: it's NOT good, zebra. Don't, the caf\xc3\xa9 was bad!";
 
+macro_rules! vectors {
+    ($packing:literal) => {
+        Some(Vectors {
+            conv2d: aligned!("conv2d", $packing),
+            dense: aligned!("dense", $packing),
+            container: aligned!("container", $packing),
+            trace: aligned!("trace", $packing),
+            texts: [
+                [aligned!("text0", $packing), aligned!("answers0", $packing)],
+                [aligned!("text1", $packing), aligned!("answers1", $packing)],
+                [aligned!("text2", $packing), aligned!("answers2", $packing)],
+            ],
+        })
+    };
+}
+
 /// The vectors of a packing; `None` for an unknown one.
 pub fn vectors(packing: u8) -> Option<Vectors> {
     match packing {
-        PACKING_PORTABLE => Some(Vectors {
-            conv2d: aligned!("conv2d.0"),
-            dense: aligned!("dense.0"),
-            container: aligned!("container.0"),
-            trace: aligned!("trace.0"),
-            texts: [
-                [aligned!("text0.0"), aligned!("answers0.0")],
-                [aligned!("text1.0"), aligned!("answers1.0")],
-                [aligned!("text2.0"), aligned!("answers2.0")],
-            ],
-        }),
-        PACKING_DSP => Some(Vectors {
-            conv2d: aligned!("conv2d.1"),
-            dense: aligned!("dense.1"),
-            container: aligned!("container.1"),
-            trace: aligned!("trace.1"),
-            texts: [
-                [aligned!("text0.1"), aligned!("answers0.1")],
-                [aligned!("text1.1"), aligned!("answers1.1")],
-                [aligned!("text2.1"), aligned!("answers2.1")],
-            ],
-        }),
+        PACKING_PORTABLE => vectors!("0"),
+        PACKING_DSP => vectors!("1"),
+        PACKING_DSP_WINOGRAD => vectors!("2"),
+        PACKING_DSP_PLACES => vectors!("4"),
         _ => None,
     }
 }

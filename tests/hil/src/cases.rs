@@ -4,7 +4,7 @@ use crate::report::report;
 use crate::{on_target, panics, sights, subject, texts};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use firmware::link::{ErrorCode, Reply};
-use firmware::model::format::{Header, PACKING_PORTABLE};
+use firmware::model::format::{Header, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_PORTABLE};
 use host::device::emulator::server::Server;
 use host::device::{Board, Firmware, Place, Session};
 use host::setup;
@@ -60,6 +60,10 @@ pub const CHOSEN: &[(&[&str], Case)] = &[
     (&["mps2-an505", "microbit"], ("a-fault-is-reported", OnBoard(a_fault_is_reported))),
     (&["mps2-an386", "mps3-an547"], ("frames-equal-the-twin", InSession(sights::frames_equal_the_twin))),
     (&on_target::BOARDS, ("tests-on-the-core-pass", OnBoard(on_target::run))),
+    (
+        &["mps2-an386", "mps2-an500", "mps2-an505"],
+        ("other-forms-equal-the-twin", InSession(other_forms_equal_the_twin)),
+    ),
 ];
 
 impl Run {
@@ -102,6 +106,15 @@ fn layers_equal_the_twin(session: &mut Session) -> Result<()> {
             }
             ensure!(seen.len() == expected.len(), "image {image}, op {op}: {} bytes", seen.len());
         }
+    }
+    Ok(())
+}
+
+/// What `--prefer speed` and `--prefer ram` choose.
+fn other_forms_equal_the_twin(session: &mut Session) -> Result<()> {
+    for packing in [PACKING_DSP_WINOGRAD, PACKING_DSP_PLACES] {
+        session.replace_model(&subject::container(packing, SEED))?;
+        layers_equal_the_twin(session).with_context(|| format!("packing {packing}"))?;
     }
     Ok(())
 }
