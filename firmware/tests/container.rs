@@ -3,7 +3,11 @@
 mod common;
 
 use common::{bytes, embeddings, model, text_model};
-use firmware::model::format::{PACKING_DSP, PACKING_PORTABLE};
+use firmware::kernels::packing::{self, winograd::MAX_CHANNELS};
+use firmware::kernels::{Shape, Window};
+use firmware::model::format::{
+    OpRecord, PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_PORTABLE, PREFER_RAM,
+};
 use firmware::model::writer::{ModelBuilder, Parameters, crc32};
 use firmware::model::{Element, Error, Model};
 use firmware::plan::Interpreter;
@@ -11,7 +15,7 @@ use firmware::text::Reader;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-const PACKINGS: [u8; 2] = [PACKING_PORTABLE, PACKING_DSP];
+const PACKINGS: [u8; 4] = [PACKING_PORTABLE, PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_DSP_PLACES];
 
 fn run(container: &[u8], input: &[i8]) -> Result<(Vec<i8>, Vec<i32>), Error> {
     let model = Model::parse(container)?;
@@ -85,11 +89,13 @@ fn a_flash_region_may_be_longer_than_the_model() {
 }
 
 #[test]
-fn both_packings_answer_alike_and_not_trivially() {
-    let [portable, dsp] = PACKINGS.map(|packing| model(packing).finish());
+fn all_packings_answer_alike_and_not_trivially() {
+    let [portable, others @ ..] = PACKINGS.map(|packing| model(packing).finish());
     let answers: Vec<_> = (0..20).map(|seed| run(&portable, &bytes(seed, 84)).unwrap()).collect();
     for (seed, answer) in answers.iter().enumerate() {
-        assert_eq!(run(&dsp, &bytes(seed as u32, 84)).unwrap(), *answer);
+        for other in &others {
+            assert_eq!(run(other, &bytes(seed as u32, 84)).unwrap(), *answer);
+        }
     }
     assert!(answers.iter().any(|answer| *answer != answers[0]));
 }
@@ -217,6 +223,44 @@ fn parameters_out_of_range_are_refused() {
     assert!(matches!(conv(short), Some(Error::Section { .. })));
 }
 
+/// Winograd's form does 3×3 taps with stride 1, alone or under a pool of 2×2, and as many channels as cannot overflow.
+#[test]
+fn a_convolution_that_its_form_cannot_do_is_refused() {
+    let refused = |change: fn(&mut Window, &mut [usize; 2])| {
+        let mut model = model(PACKING_DSP_WINOGRAD);
+        let Parameters::Conv2d { window, pool, .. } = &mut model.ops[0].parameters else { panic!("not a convolution") };
+        change(window, pool);
+        // The output that then fits, which nothing reads.
+        let positions = window.positions(model.tensors[0].shape).unwrap();
+        let pool = *pool;
+        model.tensors[1].shape = Shape { height: positions[0] / pool[0], width: positions[1] / pool[1], channels: 5 };
+        Model::parse(&model.finish()).err()
+    };
+    let out_of_range = Some(Error::Parameters { op: 0 });
+    assert_eq!(refused(|window, _| window.kernel = [3, 2]), out_of_range);
+    assert_eq!(refused(|window, _| window.stride = [1, 2]), out_of_range);
+    assert_eq!(refused(|_, pool| *pool = [2, 1]), out_of_range);
+    assert_eq!(refused(|_, pool| *pool = [3, 3]), out_of_range);
+    let fits = |channels: usize| {
+        let (input, window) =
+            (Shape { height: 9, width: 9, channels }, Window { kernel: [3, 3], stride: [1, 1], padding: [0; 4] });
+        packing::conv2d_bytes(PACKING_DSP_WINOGRAD, 1, input, window, [1, 1]).is_some()
+    };
+    assert!(fits(MAX_CHANNELS) && !fits(MAX_CHANNELS + 1));
+}
+
+#[test]
+fn an_unknown_preference_is_refused() {
+    let mut container = model(PACKING_PORTABLE).finish();
+    let ops = u32::from_le_bytes(container[32..36].try_into().unwrap()) as usize;
+    let preference = ops + core::mem::offset_of!(OpRecord, preference);
+    for (code, error) in [(PREFER_RAM, None), (PREFER_RAM + 1, Some(Error::Parameters { op: 0 }))] {
+        container[preference] = code;
+        seal(&mut container);
+        assert_eq!(Model::parse(&container).err(), error);
+    }
+}
+
 #[test]
 fn sections_out_of_place_are_refused() {
     let container = model(PACKING_PORTABLE).finish();
@@ -257,11 +301,11 @@ proptest! {
     /// Bytes are changed behind the CRC's back: what is accepted all the same runs to its end.
     #[test]
     fn whatever_is_accepted_runs(
-        packing in 0usize..2,
+        packing in 0..PACKINGS.len(),
         number in 0usize..4,
         changes in prop::collection::vec((prop_oneof![8 => 0usize..900, 1 => 0usize..10_000], any::<u8>(), any::<bool>()), 1..6),
     ) {
-        static CONTAINERS: LazyLock<[Vec<Vec<u8>>; 2]> = LazyLock::new(|| PACKINGS.map(containers));
+        static CONTAINERS: LazyLock<[Vec<Vec<u8>>; PACKINGS.len()]> = LazyLock::new(|| PACKINGS.map(containers));
         let mut container = CONTAINERS[packing][number].clone();
         let records = container.len() - 16;
         for (place, value, small) in changes {

@@ -3,8 +3,9 @@
 mod common;
 
 use common::bytes;
-use firmware::kernels::variants::VARIANTS;
+use firmware::kernels::variants::{self, VARIANTS};
 use firmware::kernels::{Conv2d, Dense, MaxPool2d, OutputStage, Shape, Window, optimized, packing, reference};
+use firmware::model::format::PACKING_DSP_WINOGRAD;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
@@ -296,6 +297,42 @@ fn drawn_outputs_seldom_saturate() {
         all += outputs.len();
     }
     assert!(between * 2 > all, "{between} of {all} outputs lie between the bounds");
+}
+
+/// As many channels as there may be, and the longest inputs and weights: four times a sum is just below 2³¹.
+#[test]
+fn the_longest_sums_of_winograd_are_exact() {
+    let channels = packing::winograd::MAX_CHANNELS;
+    let input = Shape { height: 4, width: 4, channels };
+    let window = Window { kernel: [3, 3], stride: [1, 1], padding: [0; 4] };
+    let extremes = [-128, 127];
+    for (value, weight) in extremes.into_iter().flat_map(|value| extremes.map(|weight| (value, weight))) {
+        for pool in [[1, 1], [2, 2]] {
+            let weights = [vec![weight; 9 * channels], bytes(5, 9 * channels)].concat();
+            let stage = Stage {
+                bias: vec![0; 2],
+                multipliers: vec![0; 2],
+                left_shift: 0,
+                zero_points: [-3; 2],
+                bounds: [-128, 127],
+            };
+            let case = Case {
+                stage: stage.spread(|channel| range(&weights[channel * 9 * channels..][..9 * channels])),
+                input,
+                window,
+                pool,
+                channels: 2,
+                values: vec![value; input.elements()],
+                weights,
+            };
+            let packed = packing::conv2d(PACKING_DSP_WINOGRAD, &case.weights, [2, 3, 3, channels]);
+            let winograd = variants::variant(PACKING_DSP_WINOGRAD).unwrap();
+            let mut scratch = vec![0; (winograd.conv2d_scratch_bytes)(input, window, pool) / 4];
+            let mut output = vec![77; case.output().elements()];
+            (winograd.conv2d)(&case.conv(&packed), &case.values, &mut output, &mut scratch);
+            assert_eq!(output, case.exact());
+        }
+    }
 }
 
 /// Long rows at the extremes: the interleaved sums of the DSP form pass 2³¹ and must come back.
