@@ -11,7 +11,7 @@
 //! | [`fuse`] | which ops one kernel does in one pass |
 //! | [`plan`] | where activations lie in the arena |
 //! | [`container`], [`pack`] | what a board reads; weights laid out for its core |
-//! | [`prefer`] | which form of a convolution a core gets |
+//! | [`prefer`], `cost` | which form of a convolution a core gets, and what it gains |
 //! | [`qdq`] | the int8 model for ONNX Runtime |
 //! | [`text`] | all of this for models that read text |
 //! | [`golden`] | inputs and what follows from them, for tests elsewhere |
@@ -20,6 +20,7 @@
 
 pub mod budget;
 pub mod container;
+mod cost;
 pub mod fuse;
 pub mod golden;
 pub mod lower;

@@ -10,13 +10,13 @@
 //!
 //! The choice is made here, op by op, and recorded in the container; [`pack_for`](super::pack_for) follows it.
 
+use super::cost;
 use super::pack::{Form, pack_for, rebuilt};
 use crate::twin::Twin;
 use anyhow::{Result, anyhow};
-use firmware::kernels::packing::winograd::pairs;
-use firmware::kernels::packing::{conv2d_bytes, dsp_row_words};
+use firmware::kernels::Conv2d;
+use firmware::kernels::packing::conv2d_bytes;
 use firmware::kernels::variants::variant;
-use firmware::kernels::{Conv2d, Shape};
 use firmware::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD};
 use firmware::model::{Op, Parameters, Preference};
 use std::fmt;
@@ -124,24 +124,8 @@ impl Gain {
 fn gain(op: &Op<'_>) -> Option<Gain> {
     let Parameters::Conv2d(conv) = &op.parameters else { return None };
     let [ordinary, winograd] = [bytes(conv, PACKING_DSP)?, bytes(conv, PACKING_DSP_WINOGRAD)?];
-    let instructions = ordinary_instructions(conv).checked_sub(winograd_instructions(conv)).filter(|gain| *gain > 0)?;
+    let before = cost::ordinary(conv);
+    // What is estimated is right to a tenth.
+    let instructions = before.checked_sub(cost::winograd(conv)).filter(|gain| gain * 10 > before)?;
     Some(Gain { instructions, bytes: winograd.saturating_sub(ordinary.next_multiple_of(16)) })
-}
-
-/// About as many instructions as the ordinary form takes on a Cortex-M4: `12` make 16 products, the rest was fitted.
-fn ordinary_instructions(conv: &Conv2d<'_>) -> usize {
-    let Shape { height, width, channels } = conv.output;
-    let [places, window] = [height * width, conv.pool[0] * conv.pool[1]];
-    let blocks = if window == 1 { places.div_ceil(4) } else { places * window.div_ceil(4) };
-    let row_pair = 12 * dsp_row_words(conv.taps()) + if window == 1 { 180 } else { 46 };
-    blocks * (channels.div_ceil(2) * row_pair + 7 * conv.taps() + 200)
-}
-
-/// As [`ordinary_instructions`], for Winograd's form: 11 make 16 products.
-fn winograd_instructions(conv: &Conv2d<'_>) -> usize {
-    let Shape { height, width, channels } = conv.output;
-    let tiles = if conv.pool == [1, 1] { height.div_ceil(2) * width.div_ceil(2) } else { height * width };
-    let words = pairs(conv.input.channels);
-    let outputs = if conv.pool == [1, 1] { 900 } else { 600 };
-    tiles.div_ceil(2) * (channels.div_ceil(4) * (16 * (11 * words + 16) + outputs) + 2 * (200 * words + 400))
 }

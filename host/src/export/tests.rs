@@ -1,3 +1,5 @@
+use super::budget::Budget;
+use super::prefer::prefer;
 use super::proto::{int, ints};
 use super::testing::Sketch;
 use super::write::write;
@@ -9,7 +11,7 @@ use crate::quantize::float::Evaluator;
 use crate::twin::{self, Twin};
 use crate::verify;
 use firmware::model::Parameters;
-use firmware::model::format::PACKING_DSP;
+use firmware::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_PORTABLE};
 use prost::Message;
 use std::fs;
 use tract_onnx::pb::ModelProto;
@@ -200,6 +202,63 @@ fn every_packing_gives_the_same_bits() {
         }
         assert_eq!(twin::evaluate(&portable, &images).unwrap(), twin::evaluate(&dsp, &images).unwrap());
     }
+}
+
+/// The packings of a container's ops on a core with DSP, and what it takes of flash and scratch there.
+fn on_dsp(container: &[u8]) -> (Vec<u8>, usize, usize) {
+    let packed = pack_for(container, PACKING_DSP).unwrap();
+    let twin = Twin::new(&packed).unwrap();
+    let model = twin.model();
+    let packings = (0..model.op_count()).map(|index| model.op(index).unwrap().variant.packing).collect();
+    (packings, packed.len(), model.scratch_bytes())
+}
+
+#[test]
+fn preferences_choose_the_forms_of_convolutions() {
+    let portable = exported(&digit_net(), [28, 28, 1], 10).container;
+    let choose = |choice, budget| prefer(&portable, choice, budget).unwrap();
+    let [flash, speed, ram] = [Prefer::Flash, Prefer::Speed, Prefer::Ram].map(|choice| choose(choice, None));
+    // Flash is the default; a choice takes nothing from the container itself, and can be made anew.
+    assert_eq!(flash, portable);
+    assert_eq!([speed.len(), ram.len()], [portable.len(); 2]);
+    assert_eq!(prefer(&speed, Prefer::Flash, None).unwrap(), portable);
+    let (packings, ordinary_bytes, ordinary_scratch) = on_dsp(&flash);
+    assert_eq!(packings, [PACKING_DSP; 4]);
+    // Winograd's form does not pay for the one channel of the first layer.
+    let (packings, bytes, _) = on_dsp(&speed);
+    assert_eq!(packings, [PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_DSP, PACKING_DSP]);
+    assert_eq!(bytes - ordinary_bytes, 64 * 32 * (16 * 2 - 9));
+    // Slower forms where they lower the scratch of the whole model.
+    let (packings, bytes, scratch) = on_dsp(&ram);
+    assert_eq!(packings, [PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP, PACKING_DSP]);
+    assert_eq!(bytes, ordinary_bytes);
+    assert!(scratch * 3 < ordinary_scratch, "{scratch} of {ordinary_scratch}");
+    // A core without DSP has one form only.
+    assert_eq!(pack_for(&speed, PACKING_PORTABLE).unwrap(), portable);
+
+    let grown = ordinary_bytes + 64 * 32 * (16 * 2 - 9);
+    assert_eq!(choose(Prefer::Speed, Some(grown)), speed);
+    assert_eq!(choose(Prefer::Speed, Some(grown - 1)), flash);
+    assert_eq!(choose(Prefer::Speed, Some(0)), flash);
+
+    let images = images(3, [28, 28, 1]);
+    let [mut twin, mut speed, mut ram] = [(flash, PACKING_PORTABLE), (speed, PACKING_DSP), (ram, PACKING_DSP)]
+        .map(|(container, packing)| Twin::new(&pack_for(&container, packing).unwrap()).unwrap());
+    for input in (0..3).map(|index| images.int8(index)) {
+        let expected = twin.trace(&input).unwrap();
+        assert_eq!(speed.trace(&input).unwrap(), expected);
+        assert_eq!(ram.trace(&input).unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_budget_lists_what_each_preference_costs() {
+    let names = |budget: &Budget| budget.packings.iter().map(|packing| packing.name.clone()).collect::<Vec<_>>();
+    let digits = exported(&digit_net(), [28, 28, 1], 10).budget;
+    assert_eq!(names(&digits), ["portable", "dsp", "dsp-speed", "dsp-ram"]);
+    // Winograd's form can do none of its convolutions.
+    let odd = exported(&odd_net(), [13, 11, 3], 0).budget;
+    assert_eq!(names(&odd), ["portable", "dsp", "dsp-ram"]);
 }
 
 #[test]
