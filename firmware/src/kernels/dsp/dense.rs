@@ -132,7 +132,7 @@ pub fn multiply_4x1_widened(sums: [[i32; 2]; 2], weights: &[[[[i8; 4]; 4]; 2]], 
         let [[mut a0, mut a1], [mut b0, mut b1]] = sums;
         let inputs = eights.as_ptr_range();
         // SAFETY: reads `length` times 16 bytes of inputs and 32 of weights, which the slices have: the loop is entered
-        // `-length mod 8` eights after its start, takes a whole number of turns from there and ends when the inputs do.
+        // `-length mod 4` eights after its start, takes a whole number of turns from there and ends when the inputs do.
         // Writes nothing but its stack, and restores r6 and r7, which it may not name as operands.
         unsafe {
             asm!(
@@ -140,7 +140,7 @@ pub fn multiply_4x1_widened(sums: [[i32; 2]; 2], weights: &[[[[i8; 4]; 4]; 2]], 
                 "add pc, r12",
                 "nop",
                 "2:",
-                ".rept 8",
+                ".rept 4",
                 "ldm r1!, {{r6, r7, r8, r9}}",
                 row_pair!("r2", "r3"),
                 row_pair!("r4", "r5"),
@@ -152,7 +152,7 @@ pub fn multiply_4x1_widened(sums: [[i32; 2]; 2], weights: &[[[[i8; 4]; 4]; 2]], 
                 inout("r0") weights.as_ptr() => _,
                 inout("r1") inputs.start => _,
                 inout("r2") a0, inout("r3") a1, inout("r4") b0, inout("r5") b1,
-                inout("r12") length.wrapping_neg() % 8 * 108 => _,
+                inout("r12") length.wrapping_neg() % 4 * 108 => _,
                 inout("lr") inputs.end => _,
                 out("r8") _, out("r9") _, out("r10") _, out("r11") _,
                 options(readonly),

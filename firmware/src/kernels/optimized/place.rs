@@ -1,7 +1,6 @@
 //! Convolution place by place, for cores with DSP and little RAM: each place is a dense layer over its patch, so that scratch
 //! holds one patch in place of four.
 
-use super::conv2d::next;
 use super::gather::gather;
 use super::smlad::{Halfwords, Inputs};
 use crate::kernels::{Conv2d, Dense, Shape, Window};
@@ -19,12 +18,11 @@ pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut 
     let Some(([offset], words)) = scratch[..=Inputs::patch_words(layer.inputs)].split_first_chunk_mut() else { return };
     // What a patch leaves out at its end is zero.
     words.fill(0);
-    let mut corner = [0, 0];
-    for output in output[..height * width * channels].chunks_exact_mut(channels) {
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| [y, x]));
+    for (output, [y, x]) in output.chunks_exact_mut(channels).zip(places) {
         output.fill(i8::MIN);
-        let mut within = [0, 0];
-        for _ in 0..conv.pool[0] * conv.pool[1] {
-            let place = [0, 1].map(|axis| corner[axis] * conv.pool[axis] + within[axis]);
+        let [height, width] = conv.pool;
+        for place in (0..height * width).map(|index| [y * height + index / width, x * width + index % width]) {
             gather(conv, input, place, Halfwords::new(offset, words));
             Inputs::of_patch(*offset, words).times_rows(&layer, &mut |first, sums| {
                 let mut values = [i8::MIN; 4];
@@ -33,8 +31,6 @@ pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut 
                     *output = (*output).max(value);
                 }
             });
-            within = next(within, conv.pool);
         }
-        corner = next(corner, [height, width]);
     }
 }
