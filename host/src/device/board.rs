@@ -16,7 +16,7 @@ pub enum Core {
 }
 
 impl Core {
-    /// The packing of weights whose kernel is fastest here, one of [`format`]'s `PACKING_…`.
+    /// The packing of weights for its kernels, one of [`format`]'s `PACKING_…`; an op may prefer another form of it.
     pub fn packing(self) -> u8 {
         match self {
             Core::CortexM0 => format::PACKING_PORTABLE,

@@ -139,14 +139,13 @@ impl Budget {
 
     /// This budget as TOML, followed by the sections of `existing` (a `budget.toml`, or nothing) that are not export's.
     pub fn merge_into(&self, existing: &str) -> Result<String> {
-        let existing: DocumentMut = existing.parse().context("budget.toml is no TOML; delete it and export again")?;
-        let mut document: DocumentMut = toml_edit::ser::to_string_pretty(self)?.parse()?;
-        for (name, section) in existing.into_table() {
-            if !document.contains_key(&name) {
-                document.insert(&name, section);
-            }
+        let mut rest: DocumentMut = existing.parse().context("budget.toml is no TOML; delete it and export again")?;
+        let own = toml_edit::ser::to_string_pretty(self)?;
+        for (name, _) in own.parse::<DocumentMut>()?.iter() {
+            rest.remove(name);
         }
-        Ok(document.to_string())
+        // As text: put into one document, sections would keep the places that they had in theirs.
+        Ok(format!("{own}{rest}"))
     }
 
     /// The table that `host export` prints.
