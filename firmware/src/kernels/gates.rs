@@ -13,7 +13,7 @@
 const ENTRIES: usize = 1025;
 
 /// `round(2¹⁵ · σ(k / 128))` for `k` from 0 on.
-static SIGMOID_Q15: [u16; ENTRIES] = sigmoid_table();
+pub(super) static SIGMOID_Q15: [u16; ENTRIES] = sigmoid_table();
 
 /// Computed by the compiler, in integers: `σ(x) = 1 / (1 + e^−x)`, and each `e^−(k/128)` is the one before times
 /// `e^−(1/128)`.

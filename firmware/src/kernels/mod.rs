@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`mod@reference`] | the definition of each op, written as its formula |
 //! | [`gates`] | from the accumulators of an LSTM's gates to its states |
-//! | [`optimized`] | one algorithm over a small inner form: plain Rust for every core, SMLAD for cores with DSP |
+//! | [`optimized`] | one algorithm over a small inner form: plain Rust for every core, SMLAD for cores with DSP, VMLADAVA for those with Helium |
 //! | [`dsp`] | the instructions that the DSP form is made of; plain Rust elsewhere |
+//! | [`mve`] | the loops that the Helium form is made of; plain Rust elsewhere |
 //! | [`packing`] | how the weights lie for each form |
 //! | [`variants`] | the table of forms, which the plan chooses from and the tests walk |
 //!
@@ -14,6 +15,7 @@
 
 pub mod dsp;
 pub mod gates;
+pub mod mve;
 pub mod optimized;
 pub mod packing;
 pub mod reference;

@@ -26,9 +26,13 @@
 //! **DSP, Winograd**: as DSP, but for convolutions, of which it can do some only: see [`winograd`].
 //!
 //! **DSP, place by place**: as DSP, but a convolution's row pairs lie as a dense layer's.
+//!
+//! **MVE**: each row in tiles of 16 columns, what a vector register holds; zeros fill up the last one. Rows of zeros make
+//! the number of rows a multiple of four. A convolution's rows lie in pairs, a dense layer's in fours: the first tile of
+//! each row of the group, then the second one of each, and so on.
 
 use super::{Shape, Window};
-use crate::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_PORTABLE};
+use crate::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE};
 
 pub mod winograd;
 
@@ -38,12 +42,24 @@ pub const fn dsp_row_words(taps: usize) -> usize {
     taps / 4 * 2 + if rest < 2 { rest } else { 2 }
 }
 
+/// Columns of one tile of the MVE packing.
+pub const MVE_TILE: usize = 16;
+
+/// Tiles of the MVE packing in a row of `taps` columns.
+pub const fn mve_row_tiles(taps: usize) -> usize {
+    taps.div_ceil(MVE_TILE)
+}
+
 /// Bytes of a packed matrix of `rows × taps` weights; `None` where the packing is unknown or the size does not fit.
 pub const fn weight_bytes(packing: u8, rows: usize, taps: usize) -> Option<usize> {
     match packing {
         PACKING_PORTABLE => rows.checked_mul(taps),
         PACKING_DSP | PACKING_DSP_WINOGRAD | PACKING_DSP_PLACES => match dsp_row_words(taps).checked_mul(4) {
             Some(row_bytes) => rows.div_ceil(2).checked_mul(row_bytes),
+            None => None,
+        },
+        PACKING_MVE => match rows.div_ceil(4).checked_mul(4 * MVE_TILE) {
+            Some(column_bytes) => mve_row_tiles(taps).checked_mul(column_bytes),
             None => None,
         },
         _ => None,
@@ -79,6 +95,7 @@ pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
             winograd::pack(weights_ohwi, [outputs, inputs])
         }
         PACKING_DSP => row_pairs(weights_ohwi, shape).concat(),
+        PACKING_MVE => tiles(weights_ohwi, shape, 2),
         _ => dense(packing, weights_ohwi, shape),
     }
 }
@@ -106,6 +123,7 @@ pub fn dense(packing: u8, weights: &[i8], shape: [usize; 2]) -> Vec<i8> {
             }
             packed
         }
+        PACKING_MVE => tiles(weights, shape, 4),
         _ => panic!("unknown packing {packing}"),
     }
 }
@@ -123,4 +141,20 @@ fn row_pairs(weights: &[i8], [rows, taps]: [usize; 2]) -> Vec<Vec<i8>> {
         words.flat_map(|tap| [at(2 * pair, tap).wrapping_add(-128), at(2 * pair + 1, tap)]).collect()
     };
     (0..rows.div_ceil(2)).map(pair).collect()
+}
+
+/// The tiles of a matrix, whose rows lie in groups of so many: two or four.
+#[cfg(feature = "std")]
+fn tiles(weights: &[i8], [rows, columns]: [usize; 2], group: usize) -> Vec<i8> {
+    assert_eq!(weights.len(), rows * columns, "weights do not have the shape {rows} × {columns}");
+    let at = |row: usize, column: usize| if row < rows && column < columns { weights[row * columns + column] } else { 0 };
+    let mut packed = Vec::new();
+    for first_row in (0..rows.next_multiple_of(4)).step_by(group) {
+        for first_column in (0..columns).step_by(MVE_TILE) {
+            for row in first_row..first_row + group {
+                packed.extend((first_column..first_column + MVE_TILE).map(|column| at(row, column)));
+            }
+        }
+    }
+    packed
 }

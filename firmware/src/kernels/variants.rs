@@ -28,7 +28,7 @@ pub struct Variant {
 pub type LstmKernel = for<'a> fn(&Lstm<'a>, &[i8], &mut [i16], &mut [i8], &mut [u32]);
 
 /// The table's row for the form `F`.
-const fn row<F: Form<N>, const N: usize>(name: &'static str, packing: u8) -> Variant {
+pub(super) const fn row<F: Form<N>, const N: usize>(name: &'static str, packing: u8) -> Variant {
     Variant {
         name,
         packing,
@@ -60,6 +60,8 @@ pub static VARIANTS: &[Variant] = &[
         conv2d_scratch_bytes: optimized::place::scratch_bytes,
         ..row::<optimized::smlad::Smlad, 2>("dsp-places", format::PACKING_DSP_PLACES)
     },
+    #[cfg(any(mve, feature = "std"))]
+    optimized::helium::VARIANT,
 ];
 
 /// The form for a packing; `None` where this build has none.

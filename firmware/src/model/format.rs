@@ -322,6 +322,8 @@ pub const PACKING_PORTABLE: u8 = 0;
 pub const PACKING_DSP: u8 = 1;
 /// As [`PACKING_DSP`], but for convolutions 3×3 with stride 1, whose weights are transformed: quicker, and 3.6 times as long.
 pub const PACKING_DSP_WINOGRAD: u8 = 2;
+/// Weights for cores with the M-profile vector extension, Helium (Cortex-M55), see `kernels::packing`.
+pub const PACKING_MVE: u8 = 3;
 /// As [`PACKING_DSP`], but a convolution's weights lie as a dense layer's: slower, with less scratch.
 pub const PACKING_DSP_PLACES: u8 = 4;
 

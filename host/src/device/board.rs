@@ -20,7 +20,8 @@ impl Core {
     pub fn packing(self) -> u8 {
         match self {
             Core::CortexM0 => format::PACKING_PORTABLE,
-            Core::CortexM4 | Core::CortexM7 | Core::CortexM33 | Core::CortexM55 => format::PACKING_DSP,
+            Core::CortexM4 | Core::CortexM7 | Core::CortexM33 => format::PACKING_DSP,
+            Core::CortexM55 => format::PACKING_MVE,
         }
     }
 

@@ -4,13 +4,13 @@ use super::prefer::{self, Prefer, prefer};
 use crate::twin::Twin;
 use anyhow::{Result, anyhow, ensure};
 use firmware::kernels::{Embedding, EmbeddingTable, OutputStage, packing};
-use firmware::model::format::{NO_TENSOR, PACKING_DSP, PACKING_PORTABLE};
+use firmware::model::format::{NO_TENSOR, PACKING_DSP, PACKING_MVE, PACKING_PORTABLE};
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Op, Parameters as Parsed, Preference};
 use firmware::text::VocabularySpec;
 
 /// Every packing of a core, with its name in reports; the portable one first.
-const PACKINGS: [(&str, u8); 2] = [("portable", PACKING_PORTABLE), ("dsp", PACKING_DSP)];
+const PACKINGS: [(&str, u8); 3] = [("portable", PACKING_PORTABLE), ("dsp", PACKING_DSP), ("mve", PACKING_MVE)];
 
 /// The portable `container`, packed as `packing` says: weights laid out anew, scratch computed anew. An op that prefers
 /// another form of that packing gets it.

@@ -58,7 +58,7 @@ pub(super) fn pool_channels<F: Form<N>, const N: usize>(
         for block in blocks.chunks_exact(F::block_words(taps)) {
             raise::<F, N>(best.as_chunks_mut().0, weights, taps, block);
         }
-        conv.stage.activations(first + number * BATCH, &best, output);
+        F::activations(&conv.stage, first + number * BATCH, &best, output);
     }
 }
 
@@ -96,7 +96,7 @@ fn unpooled<F: Form<N>, const N: usize>(conv: &Conv2d<'_>, input: &[i8], output:
             }
             for (sums, output) in sums.iter().zip(output.chunks_exact_mut(channels)) {
                 let end = channels.min(first + BATCH);
-                conv.stage.activations(first, sums, &mut output[first..end]);
+                F::activations(&conv.stage, first, sums, &mut output[first..end]);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Reads the inputs under a place of a convolution's output, in the order of the weights.
 
-use super::Patch;
+use super::{PLACES, Patch};
 use crate::kernels::{Conv2d, Shape};
 
 /// Hands the inputs under the convolution output at `[y, x]` to `patch`; padded places hold the input's zero point.
@@ -35,6 +35,19 @@ pub(super) fn start_inside(conv: &Conv2d<'_>, [y, x]: [usize; 2]) -> Option<usiz
     let inside =
         row >= top && column >= left && row + kernel_height <= top + height && column + kernel_width <= left + width;
     inside.then(|| ((row - top) * width + column - left) * channels)
+}
+
+/// Where the inputs under each place begin; `None` where one reaches into the padding.
+#[inline(always)]
+pub(super) fn starts_inside(conv: &Conv2d<'_>, places: [[usize; 2]; PLACES]) -> Option<[usize; PLACES]> {
+    let Shape { width, channels, .. } = conv.input;
+    let [stride_y, stride_x] = [conv.window.stride[0] * width * channels, conv.window.stride[1] * channels];
+    let [top, left, bottom, right] = conv.window.padding;
+    if top | left | bottom | right == 0 {
+        return Some(places.map(|[y, x]| y * stride_y + x * stride_x));
+    }
+    let [Some(a), Some(b), Some(c), Some(d)] = places.map(|place| start_inside(conv, place)) else { return None };
+    Some([a, b, c, d])
 }
 
 /// `rows` runs of `run` values each, a multiple of four, from every `step` on.

@@ -11,6 +11,7 @@
 mod conv2d;
 mod dense;
 mod gather;
+pub mod helium;
 mod lstm;
 pub mod place;
 mod pool;
@@ -23,7 +24,7 @@ pub use dense::{dense, dense_logits};
 pub use lstm::{lstm, lstm_scratch_bytes};
 pub use pool::max_pool2d;
 
-use super::{Conv2d, Dense};
+use super::{Conv2d, Dense, OutputStage};
 
 /// Output places that are computed together.
 const PLACES: usize = 4;
@@ -62,9 +63,19 @@ pub trait Form<const CHANNELS: usize> {
     /// `Σ w·x` of each row in a group's weights, for the four places of a block.
     fn multiply(weights: &[i8], taps: usize, block: &[u32]) -> [[i32; PLACES]; CHANNELS];
 
-    /// Hands `Σ w·x` of the rows of a dense layer's weights to `store`, four by four in ascending order, with the number
-    /// of the first; the last time, what is left. `widened` may have any length; the longer, the quicker, up to
-    /// `widened_words`.
+    /// `i8` outputs of the channels from `first` on, for their sums of products without bias.
+    fn activations(stage: &OutputStage<'_>, first: usize, sums: &[i32], outputs: &mut [i8]) {
+        stage.activations(first, sums, outputs);
+    }
+
+    /// `i32` outputs of the channels from `first` on, for their sums of products without bias.
+    fn logits(stage: &OutputStage<'_>, first: usize, sums: &[i32], outputs: &mut [i32]) {
+        stage.logits(first, sums, outputs);
+    }
+
+    /// Hands `Σ w·x` of the rows of a dense layer's weights to `store`, four by four or several fours at once, in ascending
+    /// order, with the number of the first; the last time, what is left. `widened` may have any length; the longer, the
+    /// quicker, up to `widened_words`.
     ///
     /// `store` is called by address, so that the loop exists once and not once for each op that is made of it.
     fn rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32]));
@@ -73,7 +84,10 @@ pub trait Form<const CHANNELS: usize> {
     fn widened_words(inputs: usize) -> usize;
 
     /// As `rows` where their number is a multiple of four, quicker where there are many.
-    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], store: impl FnMut([i32; 4]));
+    #[inline(always)]
+    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
+        Self::rows(dense, input, widened, &mut |_, sums| sums.as_chunks().0.iter().for_each(|sums| store(*sums)));
+    }
 }
 
 /// One patch on its way into scratch.

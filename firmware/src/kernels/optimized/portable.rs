@@ -12,7 +12,7 @@ use crate::words;
 pub struct Portable;
 
 /// A patch's words.
-pub struct Words<'b>(core::slice::IterMut<'b, u32>);
+pub struct Words<'b>(pub(super) core::slice::IterMut<'b, u32>);
 
 impl Patch for Words<'_> {
     #[inline(always)]
@@ -63,14 +63,5 @@ impl Form<1> for Portable {
 
     fn widened_words(_inputs: usize) -> usize {
         0
-    }
-
-    #[inline(always)]
-    fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
-        Self::rows(dense, input, widened, &mut |_, sums| {
-            if let Some(sums) = sums.first_chunk() {
-                store(*sums);
-            }
-        });
     }
 }

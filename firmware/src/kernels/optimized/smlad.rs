@@ -5,14 +5,14 @@
 //! Both streams are read in order, and the eight sums stay in registers.
 
 use super::conv2d::pool_channels;
-use super::gather::{gather, runs, start_inside};
+use super::gather::{gather, runs, starts_inside};
 use super::{Form, PLACES, Patch};
 use crate::kernels::dsp::{
     LINE, ONES, PairStage, Runs, copy_lines, multiply_2x4, multiply_4x1, multiply_4x1_widened, pool_2x4, smlad, sxtb16,
     sxtb16_ror8, widen_lines,
 };
 use crate::kernels::packing::dsp_row_words;
-use crate::kernels::{Conv2d, Dense, OutputStage, Shape};
+use crate::kernels::{Conv2d, Dense, OutputStage};
 
 /// See the module.
 pub struct Smlad;
@@ -274,19 +274,6 @@ fn gather_four(conv: &Conv2d<'_>, input: &[i8], places: [[usize; 2]; PLACES], bl
     };
     *offsets = sums.map(|sum| (sum << 7).wrapping_neg() as u32);
     true
-}
-
-/// Where the inputs under each place begin; `None` where one reaches into the padding.
-#[inline(always)]
-fn starts_inside(conv: &Conv2d<'_>, places: [[usize; 2]; PLACES]) -> Option<[usize; PLACES]> {
-    let Shape { width, channels, .. } = conv.input;
-    let [stride_y, stride_x] = [conv.window.stride[0] * width * channels, conv.window.stride[1] * channels];
-    let [top, left, bottom, right] = conv.window.padding;
-    if top | left | bottom | right == 0 {
-        return Some(places.map(|[y, x]| y * stride_y + x * stride_x));
-    }
-    let [Some(a), Some(b), Some(c), Some(d)] = places.map(|place| start_inside(conv, place)) else { return None };
-    Some([a, b, c, d])
 }
 
 /// `Σ a·x` of `S₁ − 128·Σ x` and `S₂`, see [`packing`](crate::kernels::packing).
