@@ -6,7 +6,7 @@ use common::{bytes, embeddings, model, text_model};
 use firmware::kernels::packing::{self, winograd::MAX_CHANNELS};
 use firmware::kernels::{Shape, Window};
 use firmware::model::format::{
-    OpRecord, PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_PORTABLE, PREFER_RAM,
+    OpRecord, PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE, PREFER_RAM,
 };
 use firmware::model::writer::{ModelBuilder, Parameters, crc32};
 use firmware::model::{Element, Error, Model};

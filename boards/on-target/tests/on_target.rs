@@ -5,6 +5,8 @@
 
 #[path = "../../../firmware/tests/common/golden.rs"]
 mod golden;
+#[path = "../../../firmware/tests/common/helium.rs"]
+mod helium;
 
 use core::panic::PanicInfo;
 
@@ -17,7 +19,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 
 #[embedded_test::tests]
 mod tests {
-    use crate::golden;
+    use crate::{golden, helium};
     use firmware::kernels::dsp::{LINE, PairStage, Runs, copy_lines, multiply_4x1, multiply_4x1_widened, pool_2x4};
     use firmware::kernels::dsp::{Steps, Sums, combine, multiply_4x2, transform};
     use firmware::kernels::dsp::{products_1x4, smlad, smmulr, sxtb16, sxtb16_ror8, widen_lines};
@@ -62,7 +64,7 @@ mod tests {
         reference::conv2d(&golden::conv2d(&weights), &input, &mut output, &mut []);
         assert_eq!(output, golden::CONV2D_OUTPUT);
         for (variant, vectors) in forms().filter(|(_, vectors)| !vectors.conv2d.is_empty()) {
-            let Aligned(weights) = &signed::<64>(vectors.conv2d);
+            let Aligned(weights) = &signed::<256>(vectors.conv2d);
             let conv = golden::conv2d(&weights[..vectors.conv2d.len()]);
             let mut scratch = [0; 256];
             assert!((variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool) <= size_of_val(&scratch));
@@ -79,7 +81,7 @@ mod tests {
         reference::dense(&golden::dense(&weights), &input, &mut activations, &mut []);
         assert_eq!(activations, golden::DENSE_ACTIVATIONS);
         for (variant, vectors) in forms() {
-            let Aligned(weights) = &signed::<64>(vectors.dense);
+            let Aligned(weights) = &signed::<256>(vectors.dense);
             let dense = golden::dense(&weights[..vectors.dense.len()]);
             logits.fill(77);
             (variant.dense_logits)(&dense, &input, &mut logits, &mut []);
@@ -240,6 +242,31 @@ mod tests {
     fn transformed(tap: impl Fn(usize) -> i32, position: usize) -> i32 {
         const G: [[i32; 3]; 4] = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]];
         (0..9).map(|index| G[position / 4][index / 3] * G[position % 4][index % 3] * tap(index)).sum()
+    }
+
+    #[test]
+    fn helium_dense_loops_take_any_length() {
+        helium::dense_loops_take_any_length();
+    }
+
+    #[test]
+    fn helium_convolution_loops_take_any_length() {
+        helium::convolution_loops_take_any_length();
+    }
+
+    #[test]
+    fn helium_stages_take_any_length() {
+        helium::stages_take_any_length();
+    }
+
+    #[test]
+    fn helium_units_take_any_number() {
+        helium::units_take_any_number();
+    }
+
+    #[test]
+    fn helium_patches_have_any_shape() {
+        helium::patches_have_any_shape();
     }
 
     #[test]

@@ -46,4 +46,3 @@ fn scaled(accumulator: i32, left_shift: u8, multiplier: i32) -> i32 {
     let shifted = accumulator.wrapping_shl(left_shift.into());
     ((i64::from(shifted) * i64::from(multiplier) + (1 << 31)) >> 32) as i32
 }
-

@@ -147,7 +147,8 @@ fn row_pairs(weights: &[i8], [rows, taps]: [usize; 2]) -> Vec<Vec<i8>> {
 #[cfg(feature = "std")]
 fn tiles(weights: &[i8], [rows, columns]: [usize; 2], group: usize) -> Vec<i8> {
     assert_eq!(weights.len(), rows * columns, "weights do not have the shape {rows} × {columns}");
-    let at = |row: usize, column: usize| if row < rows && column < columns { weights[row * columns + column] } else { 0 };
+    let at =
+        |row: usize, column: usize| if row < rows && column < columns { weights[row * columns + column] } else { 0 };
     let mut packed = Vec::new();
     for first_row in (0..rows.next_multiple_of(4)).step_by(group) {
         for first_column in (0..columns).step_by(MVE_TILE) {

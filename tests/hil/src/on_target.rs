@@ -2,7 +2,7 @@
 //! test to run, and whose exit status is the answer. On a board, `probe-rs run` does the same.
 
 use anyhow::{Context, Result, bail, ensure};
-use host::device::{Board, Place, image};
+use host::device::{Board, Core, Place, image};
 use host::setup;
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Boards with room for the tests, in cores that differ in their kernels.
-pub const BOARDS: [&str; 2] = ["mps2-an386", "microbit"];
+pub const BOARDS: [&str; 3] = ["mps2-an386", "mps3-an547", "microbit"];
 
 /// Longest time for one test; each takes well below a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn run(board: &'static Board, _place: Place) -> Result<()> {
     let machine = board.machine.as_ref().with_context(|| format!("{} cannot be emulated", board.name))?;
     let qemu = setup::qemu()?;
-    let elf = image::build(board, "on-target", &["test", "--no-run"])?;
+    let features: &[&str] = if board.core == Core::CortexM55 { &["--features", "mve"] } else { &[] };
+    let elf = image::build(board, "on-target", &[&["test", "--no-run"], features].concat())?;
     let tests = tests(&elf)?;
     ensure!(!tests.is_empty(), "the ELF file for {} holds no test", board.name);
     let mut file = tempfile::NamedTempFile::new()?;

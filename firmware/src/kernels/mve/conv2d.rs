@@ -8,6 +8,8 @@ use super::Tile;
 use super::{scaled, vmladava};
 #[cfg(mve)]
 use core::arch::asm;
+#[cfg(mve)]
+use core::mem::{MaybeUninit, offset_of};
 
 /// Output stage of rows, four by four, see [`OutputStage`](crate::kernels::OutputStage).
 #[derive(Clone, Copy, Debug)]
@@ -23,44 +25,56 @@ pub struct FourStage<'a> {
 }
 
 /// One pair of rows: the sums of the first in r0, r2, r4 and r6, one a place, those of the second in r8, r10, r12 and lr.
-/// Weights from r1 on, patches from r3, r5, r7 and r9 on, as many turns as r11 says, entered at the address in `$entry`.
+/// Weights from r1 on, patches from r3, r5, r7 and r9 on, as many turns as r11 says. Entered at the address in the stack's
+/// second word.
 #[cfg(mve)]
 macro_rules! pass {
-    ($entry:literal) => {
-        concat!(
-            "ldr pc, ",
-            $entry,
-            "\n.p2align 2\n2:\n.rept 8\n",
-            "vldrb.u8 q4, [r1], #32\nvldrb.u8 q5, [r1, #-16]\n",
-            "vldrb.u8 q0, [r3], #16\nvmladava.s8 r0, q0, q4\nvmladava.s8 r8, q0, q5\n",
-            "vldrb.u8 q1, [r5], #16\nvmladava.s8 r2, q1, q4\nvmladava.s8 r10, q1, q5\n",
-            "vldrb.u8 q2, [r7], #16\nvmladava.s8 r4, q2, q4\nvmladava.s8 r12, q2, q5\n",
-            "vldrb.u8 q3, [r9], #16\nvmladava.s8 r6, q3, q4\nvmladava.s8 lr, q3, q5\n",
-            ".endr\nsubs r11, #1\nbne 2b\n"
-        )
+    () => {
+        "ldr pc, [sp, #4]
+        .p2align 2
+        2:
+        .rept 8
+        vldrb.u8 q4, [r1], #32
+        vldrb.u8 q5, [r1, #-16]
+        vldrb.u8 q0, [r3], #16
+        vmladava.s8 r0, q0, q4
+        vmladava.s8 r8, q0, q5
+        vldrb.u8 q1, [r5], #16
+        vmladava.s8 r2, q1, q4
+        vmladava.s8 r10, q1, q5
+        vldrb.u8 q2, [r7], #16
+        vmladava.s8 r4, q2, q4
+        vmladava.s8 r12, q2, q5
+        vldrb.u8 q3, [r9], #16
+        vmladava.s8 r6, q3, q4
+        vmladava.s8 lr, q3, q5
+        .endr
+        subs r11, #1
+        bne 2b"
     };
 }
 
-/// The largest of each row's sums over the places `$a` to `$d` becomes four outputs, with the left shift in `$shift`, the
-/// zero point in `$zero_point`, and where bias, multipliers and outputs are.
+/// Four outputs from the sums of four rows at r3, `[row][place]`: the largest of each row, requantized. The zero point in
+/// r0, the left shift in r2; biases at r5, multipliers at r9, outputs at r7, which move on.
 #[cfg(mve)]
 macro_rules! pool {
-    ($a:literal, $b:literal, $c:literal, $d:literal, $bias:literal, $shift:literal, $multipliers:literal,
-     $zero_point:literal, $output:literal) => {
-        concat!(
-            "vmax.s32 ", $a, ", ", $a, ", ", $b, "\n",
-            "vmax.s32 ", $c, ", ", $c, ", ", $d, "\n",
-            "vmax.s32 ", $a, ", ", $a, ", ", $c, "\n",
-            "vldrw.u32 ", $b, ", [", $bias, "], #16\n",
-            "vadd.i32 ", $a, ", ", $a, ", ", $b, "\n",
-            "vshl.s32 ", $a, ", ", $shift, "\n",
-            "vldrw.u32 ", $b, ", [", $multipliers, "], #16\n",
-            "vrmulh.s32 ", $a, ", ", $a, ", ", $b, "\n",
-            "vadd.i32 ", $a, ", ", $a, ", ", $zero_point, "\n",
-            "vqmovnb.s32 ", $a, ", ", $a, "\n",
-            "vqmovnb.s16 ", $a, ", ", $a, "\n",
-            "vstrb.32 ", $a, ", [", $output, "], #4\n",
-        )
+    () => {
+        "vld40.32 {{q4, q5, q6, q7}}, [r3]
+        vld41.32 {{q4, q5, q6, q7}}, [r3]
+        vld42.32 {{q4, q5, q6, q7}}, [r3]
+        vld43.32 {{q4, q5, q6, q7}}, [r3]
+        vmax.s32 q4, q4, q5
+        vmax.s32 q6, q6, q7
+        vmax.s32 q4, q4, q6
+        vldrw.u32 q5, [r5], #16
+        vadd.i32 q4, q4, q5
+        vshl.s32 q4, r2
+        vldrw.u32 q5, [r9], #16
+        vrmulh.s32 q4, q4, q5
+        vadd.i32 q4, q4, r0
+        vqmovnb.s32 q4, q4
+        vqmovnb.s16 q4, q4
+        vstrb.32 q4, [r7], #4"
     };
 }
 
@@ -114,7 +128,7 @@ pub fn multiply_2x4(weights: &[[Tile; 2]], patches: [&[Tile]; 4]) -> [[i32; 4]; 
                 "add r3, r2",
                 "push {{r0, r3}}",
                 "ldm r1, {{r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
-                pass!("[sp, #4]"),
+                pass!(),
                 "pop {{r1, r3}}",
                 "stm r1, {{r0, r2, r4, r6, r8, r10, r12, lr}}",
                 "pop {{r6, r7}}",
@@ -153,7 +167,11 @@ pub fn pool_4x4(patches: [&[Tile]; 4], weights: &[[Tile; 2]], stage: FourStage<'
         return;
     }
     #[cfg(mve)]
-    if tiles == 1 { pool_tiles(patches, weights, stage, outputs) } else { pool_patches(patches, weights, stage, outputs) }
+    if tiles == 1 {
+        pool_tiles(patches, weights, stage, outputs)
+    } else {
+        pool_patches(patches, weights, stage, outputs)
+    }
     #[cfg(not(mve))]
     for (four, output) in outputs.iter_mut().enumerate() {
         for (row, output) in output.iter_mut().enumerate() {
@@ -171,32 +189,32 @@ pub fn pool_4x4(patches: [&[Tile]; 4], weights: &[[Tile; 2]], stage: FourStage<'
 #[inline(always)]
 fn pool_patches(patches: [&[Tile]; 4], weights: &[[Tile; 2]], stage: FourStage<'_>, outputs: &mut [[i8; 4]]) {
     /// What the loop keeps in memory: the start of the next pass, the sums of four rows, where the next pair of them goes
-    /// and where they end; then what is read for each four rows, whose first three move on.
+    /// and where they end; then what is read for each four rows, of which three pointers move on.
     #[repr(C)]
     struct Block {
         pass: Pass,
-        sums: [[i32; 4]; 4],
+        sums: MaybeUninit<[[i32; 4]; 4]>,
         next_sums: *mut [i32; 4],
         sums_end: *mut [i32; 4],
-        bias: *const [i32; 4],
-        multipliers: *const [i32; 4],
-        output: *mut [i8; 4],
         zero_point: i32,
         left_shift: u32,
+        bias: *const [i32; 4],
+        output: *mut [i8; 4],
+        multipliers: *const [i32; 4],
         output_end: *mut [i8; 4],
     }
     let tiles = patches[0].len();
     let outputs = outputs.as_mut_ptr_range();
     let mut block = Block {
         pass: Pass::new(weights, patches, tiles),
-        sums: [[0; 4]; 4],
+        sums: MaybeUninit::uninit(),
         next_sums: core::ptr::null_mut(),
         sums_end: core::ptr::null_mut(),
-        bias: stage.bias.as_ptr(),
-        multipliers: stage.multipliers.as_ptr(),
-        output: outputs.start,
         zero_point: stage.zero_point.into(),
         left_shift: stage.left_shift.into(),
+        bias: stage.bias.as_ptr(),
+        output: outputs.start,
+        multipliers: stage.multipliers.as_ptr(),
         output_end: outputs.end,
     };
     let block = &raw mut block;
@@ -219,7 +237,7 @@ fn pool_patches(patches: [&[Tile]; 4], weights: &[[Tile; 2]], stage: FourStage<'
             "3:",
             "ldr r1, [sp]",
             "ldm r1, {{r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12, lr}}",
-            pass!("[sp, #4]"),
+            pass!(),
             "ldr r3, [sp]",
             "str r1, [r3, #4]",
             "ldrd r5, r7, [r3, #{next_sums}]",
@@ -227,27 +245,24 @@ fn pool_patches(patches: [&[Tile]; 4], weights: &[[Tile; 2]], stage: FourStage<'
             "str r5, [r3, #{next_sums}]",
             "cmp r5, r7",
             "bne 3b",
-            "sub r5, #64",
-            "str r5, [r3, #{next_sums}]",
-            "add r3, #{stage}",
-            "ldm r3, {{r0, r2, r4, r6, r8, r10}}",
-            "vld40.32 {{q0, q1, q2, q3}}, [r5]",
-            "vld41.32 {{q0, q1, q2, q3}}, [r5]",
-            "vld42.32 {{q0, q1, q2, q3}}, [r5]",
-            "vld43.32 {{q0, q1, q2, q3}}, [r5]",
-            pool!("q0", "q1", "q2", "q3", "r0", "r8", "r2", "r6", "r4"),
-            "stm r3, {{r0, r2, r4}}",
-            "cmp r4, r10",
+            "add r1, r3, #{next_sums}",
+            "sub r3, r5, #64",
+            "str r3, [r1], #{to_stage}",
+            "ldm r1!, {{r0, r2}}",
+            "ldm r1, {{r5, r7, r9, r11}}",
+            pool!(),
+            "stm r1, {{r5, r7, r9}}",
+            "cmp r7, r11",
             "bne 3b",
             "add sp, #8",
             "pop {{r6, r7}}",
-            next_sums = const core::mem::offset_of!(Block, next_sums),
-            stage = const core::mem::offset_of!(Block, bias),
+            next_sums = const offset_of!(Block, next_sums),
+            to_stage = const offset_of!(Block, zero_point) - offset_of!(Block, next_sums),
             inout("r1") block => _,
             inout("r2") Pass::entry(tiles) => _,
             out("r0") _, out("r3") _, out("r4") _, out("r5") _, out("r8") _, out("r9") _, out("r10") _, out("r11") _,
             out("r12") _, out("lr") _,
-            out("q0") _, out("q1") _, out("q2") _, out("q3") _, out("q4") _, out("q5") _,
+            out("q0") _, out("q1") _, out("q2") _, out("q3") _, out("q4") _, out("q5") _, out("q6") _, out("q7") _,
         );
     }
 }
@@ -259,12 +274,12 @@ fn pool_tiles([a, b, c, d]: [&[Tile]; 4], weights: &[[Tile; 2]], stage: FourStag
     /// What the loop keeps in memory: the sums of four rows, and what is read for each four rows.
     #[repr(C)]
     struct Block {
-        sums: [[i32; 4]; 4],
+        sums: MaybeUninit<[[i32; 4]; 4]>,
         zero_point: i32,
         left_shift: u32,
     }
     let mut block =
-        Block { sums: [[0; 4]; 4], zero_point: stage.zero_point.into(), left_shift: stage.left_shift.into() };
+        Block { sums: MaybeUninit::uninit(), zero_point: stage.zero_point.into(), left_shift: stage.left_shift.into() };
     let outputs = outputs.as_mut_ptr_range();
     // SAFETY: reads a tile of each patch; for each of the outputs, reads four tiles of weights, four biases and four
     // multipliers, which the slices have, and writes the four outputs; ends when the outputs do. Writes nothing else but the
@@ -292,11 +307,7 @@ fn pool_tiles([a, b, c, d]: [&[Tile]; 4], weights: &[[Tile; 2]], stage: FourStag
             "stm r3!, {{r0, r2, r4, r6, r8, r10, r12, lr}}",
             ".endr",
             "ldrd r0, r2, [r3], #-64",
-            "vld40.32 {{q4, q5, q6, q7}}, [r3]",
-            "vld41.32 {{q4, q5, q6, q7}}, [r3]",
-            "vld42.32 {{q4, q5, q6, q7}}, [r3]",
-            "vld43.32 {{q4, q5, q6, q7}}, [r3]",
-            pool!("q4", "q5", "q6", "q7", "r5", "r2", "r9", "r0", "r7"),
+            pool!(),
             "cmp r11, r7",
             "bne 3b",
             "pop {{r6, r7}}",

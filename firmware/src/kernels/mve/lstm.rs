@@ -10,60 +10,42 @@ use core::arch::asm;
 /// Absolute values of the logits in `$k`, limited to what the table of the sigmoid holds (it no longer rises there), and the
 /// entries for them in `$entry`. The most negative logit is its own absolute value, which is a large one without a sign.
 #[cfg(mve)]
+#[rustfmt::skip]
 macro_rules! look_up {
     ($k:literal, $entry:literal) => {
         concat!(
-            "vabs.s32 q4, ",
-            $k,
-            "\nvmin.u32 q4, q4, q7\nvldrh.u32 ",
-            $entry,
-            ", [r3, q4, uxtw #1]\n"
+            "vabs.s32 q4, ", $k, "\n",
+            "vmin.u32 q4, q4, q7\n",
+            "vldrh.u32 ", $entry, ", [r3, q4, uxtw #1]\n",
         )
     };
 }
 
 /// `2¹⁵·σ(k/128)` in `$sigmoid`, since `σ(−x) = 1 − σ(x)`.
 #[cfg(mve)]
+#[rustfmt::skip]
 macro_rules! sigmoid {
     ($k:literal, $sigmoid:literal) => {
         concat!(
             look_up!($k, $sigmoid),
-            "vptt.s32 lt, ",
-            $k,
-            ", zr\nvnegt.s32 ",
-            $sigmoid,
-            ", ",
-            $sigmoid,
-            "\nvaddt.i32 ",
-            $sigmoid,
-            ", ",
-            $sigmoid,
-            ", r4\n"
+            "vptt.s32 lt, ", $k, ", zr\n",
+            "vnegt.s32 ", $sigmoid, ", ", $sigmoid, "\n",
+            "vaddt.i32 ", $sigmoid, ", ", $sigmoid, ", r4\n",
         )
     };
 }
 
 /// `2¹⁵·tanh(k/256)` in `$tanh`: twice the sigmoid less one, with the sign of `k`.
 #[cfg(mve)]
+#[rustfmt::skip]
 macro_rules! tanh {
     ($k:literal, $tanh:literal) => {
         concat!(
             look_up!($k, $tanh),
-            "vshl.i32 ",
-            $tanh,
-            ", ",
-            $tanh,
-            ", #1\nvsub.i32 ",
-            $tanh,
-            ", ",
-            $tanh,
-            ", r4\nvpt.s32 lt, ",
-            $k,
-            ", zr\nvnegt.s32 ",
-            $tanh,
-            ", ",
-            $tanh,
-            "\n"
+            "vshl.i32 ", $tanh, ", ", $tanh, ", #1\n",
+            "vsub.i32 ", $tanh, ", ", $tanh, ", r4\n",
+            "vpt.s32 lt, ", $k, ", zr\n",
+            "vnegt.s32 ", $tanh, ", ", $tanh, "\n",
         )
     };
 }

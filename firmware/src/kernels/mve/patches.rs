@@ -24,7 +24,7 @@ pub fn copy_patches(input: &[i8], starts: [usize; 4], runs: Runs, patches: &mut 
         if count == 0 {
             return;
         }
-        let sources = starts.map(|start| input[start..].as_ptr());
+        let sources = starts.map(|start| input.as_ptr().wrapping_add(start));
         // SAFETY: reads `length` bytes from each of `count` places, `step` apart, from each source on, which the assertions
         // have found to lie in `input`, and writes them one behind the other to one of four patches.
         unsafe {
@@ -81,7 +81,7 @@ pub fn gather_tiles(input: &[i8], starts: [usize; 4], runs: Runs, tiles: &mut [T
     assert!(starts.into_iter().all(|start| start + last < input.len()));
     #[cfg(mve)]
     {
-        let [a, b, c, d] = starts.map(|start| input[start..].as_ptr());
+        let [a, b, c, d] = starts.map(|start| input.as_ptr().wrapping_add(start));
         // SAFETY: q1 becomes the distance from the start of each value of a patch: its number, and for each run that ends
         // before it the way from there to the next one. The loads read as many values as the patch has, none further than
         // `last` from a start, which the assertions have found to lie in `input`.

@@ -149,8 +149,7 @@ fn sums_of_fours(dense: &Dense<'_>, inputs: &[Tile], last: &Tile, mut store: imp
 #[inline(never)]
 fn pool_fours(conv: &Conv2d<'_>, block: &[u32], output: &mut [i8]) {
     let OutputStage { bias, multipliers, left_shift, zero_point, .. } = conv.stage;
-    let stage =
-        FourStage { bias: bias.as_chunks().0, multipliers: multipliers.as_chunks().0, left_shift, zero_point };
+    let stage = FourStage { bias: bias.as_chunks().0, multipliers: multipliers.as_chunks().0, left_shift, zero_point };
     pool_4x4(patches(block), conv.weights.as_chunks().0.as_chunks().0, stage, output.as_chunks_mut().0);
     bound(&conv.stage, output);
 }
