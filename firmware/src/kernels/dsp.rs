@@ -189,7 +189,28 @@ pub fn products_1x4(common: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
         }
         block.sums
     }
-    #[cfg(not(thumb1))]
+    #[cfg(target_arch = "riscv32")]
+    {
+        /// `Σ common·row`, added to the sums.
+        #[inline(always)]
+        fn add(sums: &mut [i32; 4], common: &[i8], rows: [&[i8]; 4]) {
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                let products = common.iter().zip(row).map(|(a, b)| i32::from(*a) * i32::from(*b));
+                *sum = products.fold(*sum, i32::wrapping_add);
+            }
+        }
+        // Four values at a time, which all rows share: there are registers enough to read them once.
+        let mut sums = [0; 4];
+        let (fours, rest) = common.as_chunks::<4>();
+        let ends = rows.map(|row| &row[4 * fours.len()..]);
+        let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0);
+        for ((((common, a), b), c), d) in fours.iter().zip(a).zip(b).zip(c).zip(d) {
+            add(&mut sums, common, [a, b, c, d]);
+        }
+        add(&mut sums, rest, ends);
+        sums
+    }
+    #[cfg(not(any(thumb1, target_arch = "riscv32")))]
     {
         // One plain loop a row, which a vectorizing compiler takes to.
         rows.map(|row| {

@@ -75,23 +75,28 @@ impl Firmware {
 
 /// Runs `cargo COMMAND --release` in the folder `package` of `boards/`, for `board`, and gives the ELF file that results.
 pub fn build(board: &Board, package: &str, command: &[&str]) -> Result<Vec<u8>> {
-    let boards = project_folder()?.join("boards");
-    let target_folder = boards.join("target");
-    let toolchain = setup::thumb(board.core.target())?;
     // The folder of a board that exists names this linker; Debian's Rust has its own, which outranks it.
-    if board.usb.is_some() && matches!(toolchain, ThumbToolchain::Installed { .. }) {
+    if board.usb.is_some() && matches!(setup::thumb(board.core.target())?, ThumbToolchain::Installed { .. }) {
         setup::flip_link()?;
     }
+    build_for(board.core.target(), board.name, package, command)
+}
+
+/// As [`build`], for the compiler's name of a core and the name of a board.
+pub fn build_for(target: &str, board: &str, package: &str, command: &[&str]) -> Result<Vec<u8>> {
+    let boards = project_folder()?.join("boards");
+    let target_folder = boards.join("target");
+    let toolchain = setup::thumb(target)?;
     // Builds with other features or for another board end up at the same path: one at a time, until it is read.
     let _lock = lock(&target_folder)?;
     let output = toolchain
         .cargo()
         .args(command)
         .args(["--release", "--quiet", "--message-format=json-render-diagnostics"])
-        .args(["--target", board.core.target(), "--target-dir"])
+        .args(["--target", target, "--target-dir"])
         .arg(&target_folder)
         // For the tests that run on the core, which are linked for any board.
-        .env("BOARD", board.name)
+        .env("BOARD", board)
         // Meant for this machine, where it has been set.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -100,7 +105,7 @@ pub fn build(board: &Board, package: &str, command: &[&str]) -> Result<Vec<u8>> 
         .context("cannot start cargo")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("boards/{package} does not build for {}: {}", board.name, said.trim());
+        bail!("boards/{package} does not build for {board}: {}", said.trim());
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let mut executables = messages.lines().filter_map(|line| {

@@ -17,7 +17,7 @@ mod wheel;
 pub use cache::{cache_dir, interrupt, provide, sha256};
 pub use cargo_tools::{flip_link, probe_tools};
 pub use onnxruntime::{cuda_libraries, onnxruntime};
-pub use qemu::qemu;
+pub use qemu::{qemu, qemu_riscv};
 pub use thumb::{TARGETS, ThumbToolchain, thumb};
 
 use anyhow::Result;
@@ -57,7 +57,7 @@ pub fn look(extras: Extras) -> Result<Vec<Part>> {
     let mut parts = vec![onnxruntime::part(extras.gpu)?];
     parts.extend(TARGETS.iter().map(|target| thumb::part(&system, target)));
     parts.push(cargo_tools::FLIP_LINK.part(&system));
-    parts.push(qemu::part(&system));
+    parts.extend([qemu::ARM, qemu::RISCV].map(|qemu| qemu.part(&system)));
     if extras.probe_tools {
         parts.push(cargo_tools::PROBE_TOOLS.part(&system));
     }
@@ -76,8 +76,10 @@ pub fn install(extras: Extras) -> Result<()> {
     }
     stop_if_interrupted()?;
     flip_link()?;
-    stop_if_interrupted()?;
-    qemu()?;
+    for qemu in [qemu::ARM, qemu::RISCV] {
+        stop_if_interrupted()?;
+        qemu.provide()?;
+    }
     if extras.probe_tools {
         stop_if_interrupted()?;
         probe_tools()?;

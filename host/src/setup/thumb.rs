@@ -1,5 +1,5 @@
-//! Rust for Cortex-M: the user's own toolchain with a target added, else Debian's packages, which compile `core` from
-//! its source.
+//! Rust for Cortex-M, and for RISC-V: the user's own toolchain with a target added, else Debian's packages, which compile
+//! `core` from its source.
 
 use super::system::{Packages, System};
 use super::{Part, State};
@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The targets of the boards: Cortex-M0; M4 and M7 with FPU; M33 and M55 with FPU.
-pub const TARGETS: [&str; 3] = ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf"];
+/// The targets of the boards: Cortex-M0; M4 and M7 with FPU; M33 and M55 with FPU; RISC-V.
+pub const TARGETS: [&str; 4] =
+    ["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "thumbv8m.main-none-eabihf", "riscv32imc-unknown-none-elf"];
 
 const WHY: &str = "to build firmware";
 

@@ -8,6 +8,7 @@
 //! | [`cases`] | what every board is put through |
 //! | [`on_target`] | the tests that run on the core itself |
 //! | [`panics`] | which functions of the firmware can panic |
+//! | [`riscv`] | a core that no probe reaches |
 //! | [`report`] | what a failed trial tells of its board: log and backtrace |
 //!
 //! `tests/hil.rs` makes a trial of each board and case.
@@ -16,6 +17,7 @@ pub mod cases;
 pub mod on_target;
 pub mod panics;
 pub mod report;
+pub mod riscv;
 pub mod sights;
 pub mod subject;
 pub mod texts;

@@ -46,8 +46,8 @@ pub fn run(board: &'static Board, _place: Place) -> Result<()> {
 }
 
 /// Runs a command that says little to its end, or ends it after [`PATIENCE`].
-fn finish(mut command: Command) -> Result<Output> {
-    let piped = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+pub fn finish(mut command: Command) -> Result<Output> {
+    let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().context("cannot start the emulator")?;
     let start = Instant::now();
     while child.try_wait()?.is_none() {

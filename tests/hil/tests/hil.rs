@@ -1,4 +1,4 @@
-//! A trial for each board and case.
+//! A trial for each board and case, and one on RISC-V.
 //!
 //! Emulated boards always run. Real ones run when `HIL_BOARDS` names them with their probes, as in
 //! `HIL_BOARDS=microbit=0d28:0204`; several are separated by commas.
@@ -6,6 +6,7 @@
 //! `HIL_REPEAT=200` runs each trial so many times in a row and tells how many failed.
 
 use hil::cases::{ANY, CHOSEN, Case, EMULATED};
+use hil::riscv;
 use host::device::{Board, Place, boards};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -22,6 +23,9 @@ fn main() {
             trials.extend(real(board));
         }
     }
+    let run = || riscv::a_model_equals_its_golden_vectors().map_err(|error| format!("{error:#}"));
+    let riscv = Trial::test("riscv-virt/a-model-equals-its-golden-vectors", move || repeat(run).map_err(Failed::from));
+    trials.push(riscv.with_kind("emulated"));
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -17,7 +17,7 @@ use crate::model::format::PACKING_MVE;
 use crate::words;
 
 /// The table's row.
-pub(in crate::kernels) const VARIANT: Variant =
+pub const VARIANT: Variant =
     Variant { lstm, lstm_scratch_bytes, ..row::<Helium, 2>("mve", PACKING_MVE) };
 
 /// See the module.
