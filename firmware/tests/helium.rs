@@ -27,3 +27,8 @@ fn units_take_any_number() {
 fn patches_have_any_shape() {
     helium::patches_have_any_shape();
 }
+
+#[test]
+fn lookups_take_any_length() {
+    helium::lookups_take_any_length();
+}

@@ -4,7 +4,7 @@ mod common;
 
 use common::bytes;
 use firmware::kernels::variants::{self, VARIANTS};
-use firmware::kernels::{Conv2d, Dense, MaxPool2d, OutputStage, Shape, Window, optimized, packing, reference};
+use firmware::kernels::{Conv2d, Dense, Lookup, MaxPool2d, OutputStage, Shape, Window, optimized, packing, reference};
 use firmware::model::format::PACKING_DSP_WINOGRAD;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -235,7 +235,7 @@ proptest! {
 
     #[test]
     fn dense_forms_equal_exact_arithmetic(
-        (values, weights, stage, outputs) in (1usize..=70, 1usize..=9).prop_flat_map(|(inputs, outputs)| {
+        (values, weights, stage, outputs) in (1usize..=70, prop_oneof![3 => 1usize..=9, 1 => 60usize..=140]).prop_flat_map(|(inputs, outputs)| {
             (values(inputs), values(inputs * outputs), stage(outputs), Just(outputs))
         }),
         // Layers take whatever scratch there is.
@@ -262,6 +262,18 @@ proptest! {
         for variant in VARIANTS {
             let packed = packing::dense(variant.packing, &weights, [outputs, inputs]);
             prop_assert_eq!(&run(&packed, variant.dense, variant.dense_logits), &expected, "{}", variant.name);
+        }
+    }
+
+    #[test]
+    fn lookup_forms_equal_the_reference(table in values(256), values in (0usize..=70).prop_flat_map(values)) {
+        let lookup = Lookup { table: table.first_chunk().unwrap() };
+        let expected: Vec<i8> = values.iter().map(|value| table[(i32::from(*value) + 128) as usize]).collect();
+        let forms = VARIANTS.iter().map(|variant| (variant.name, variant.lookup));
+        for (name, form) in forms.chain([("reference", reference::lookup as _)]) {
+            let mut output = vec![77; values.len()];
+            form(&lookup, &values, &mut output);
+            prop_assert_eq!(&output, &expected, "{}", name);
         }
     }
 

@@ -260,6 +260,11 @@ mod tests {
     }
 
     #[test]
+    fn helium_lookups_take_any_length() {
+        helium::lookups_take_any_length();
+    }
+
+    #[test]
     fn helium_units_take_any_number() {
         helium::units_take_any_number();
     }

@@ -26,7 +26,7 @@ pub use conv2d::{FourStage, multiply_2x4, pool_4x4};
 pub use dense::multiply_4x1;
 pub use lstm::step_units;
 pub use patches::{copy_patches, fits_tile, gather_tiles};
-pub use stage::{Rows, activations, logits};
+pub use stage::{Rows, activations, logits, lookup};
 
 use super::packing::MVE_TILE;
 

@@ -74,7 +74,7 @@ pub fn max_pool2d(pool: &MaxPool2d, input: &[i8], output: &mut [i8]) {
     }
 }
 
-/// `y[i] = table[x[i] + 128]`; there is no faster form.
+/// `y[i] = table[x[i] + 128]`; where no load gathers, there is no faster form.
 pub fn lookup(lookup: &Lookup<'_>, input: &[i8], output: &mut [i8]) {
     for (output, input) in output.iter_mut().zip(input) {
         // Flipping the top bit adds 128 to what an i8 holds.

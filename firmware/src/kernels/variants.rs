@@ -1,10 +1,10 @@
 //! The table of kernel forms.
 
 use super::optimized::{self, Form};
-use super::{Conv2d, Dense, Lstm, Shape, Window};
+use super::{Conv2d, Dense, Lookup, Lstm, Shape, Window, reference};
 use crate::model::format;
 
-/// One form of every op that has weights, for one packing of them.
+/// One form of every op that has weights, for one packing of them, and of those without that gain by it.
 pub struct Variant {
     /// Name in reports.
     pub name: &'static str,
@@ -18,6 +18,8 @@ pub struct Variant {
     pub dense: for<'a> fn(&Dense<'a>, &[i8], &mut [i8], &mut [u32]),
     /// Dense layer with `i32` outputs; needs no scratch, and uses what there is.
     pub dense_logits: for<'a> fn(&Dense<'a>, &[i8], &mut [i32], &mut [u32]),
+    /// Lookup.
+    pub lookup: for<'a> fn(&Lookup<'a>, &[i8], &mut [i8]),
     /// LSTM: input, cell state, hidden state.
     pub lstm: LstmKernel,
     /// Bytes of scratch, a multiple of 4, that `lstm` needs for the lengths of input and states.
@@ -36,13 +38,14 @@ pub(super) const fn row<F: Form<N>, const N: usize>(name: &'static str, packing:
         conv2d_scratch_bytes: optimized::scratch_bytes::<F, N>,
         dense: optimized::dense::<F, N>,
         dense_logits: optimized::dense_logits::<F, N>,
+        lookup: reference::lookup,
         lstm: optimized::lstm::<F, N>,
         lstm_scratch_bytes: optimized::lstm_scratch_bytes::<F, N>,
     }
 }
 
 /// Every form that this build has, one a packing. A core has the portable form, or where it has the DSP extension, those
-/// for it; the host has them all.
+/// for it, or Helium's beside them; the host has them all.
 pub static VARIANTS: &[Variant] = &[
     #[cfg(any(not(dsp), feature = "std"))]
     row::<optimized::portable::Portable, 1>("portable", format::PACKING_PORTABLE),

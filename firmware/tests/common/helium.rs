@@ -4,8 +4,8 @@
 use firmware::kernels::dsp::{Runs, smmulr};
 use firmware::kernels::gates;
 use firmware::kernels::mve::{
-    FourStage, Rows, Tile, activations, copy_patches, fits_tile, gather_tiles, logits, multiply_2x4, multiply_4x1,
-    pool_4x4, step_units,
+    FourStage, Rows, Tile, activations, copy_patches, fits_tile, gather_tiles, logits, lookup, multiply_2x4,
+    multiply_4x1, pool_4x4, step_units,
 };
 
 /// `N` bytes of a sequence, or nothing but extremes.
@@ -143,6 +143,19 @@ pub fn patches_have_any_shape() {
                     assert_eq!(*value, expected, "tile of {count} × {length}, value {index}");
                 }
             }
+        }
+    }
+}
+
+/// Values through a table.
+pub fn lookups_take_any_length() {
+    let (table, input) = (values::<256>(1), values::<40>(2));
+    for length in 0..=40 {
+        let mut output = [77; 40];
+        lookup(&table, &input[..length], &mut output);
+        for (index, value) in output.iter().enumerate() {
+            let expected = if index < length { table[(i32::from(input[index]) + 128) as usize] } else { 77 };
+            assert_eq!(*value, expected, "value {index} of {length}");
         }
     }
 }

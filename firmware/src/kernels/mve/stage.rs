@@ -1,4 +1,4 @@
-//! From accumulators to outputs, four at a time.
+//! From accumulators to outputs, four at a time, and from values to what a table has for them, 16 at a time.
 
 #[cfg(not(mve))]
 use super::scaled;
@@ -90,5 +90,37 @@ pub fn logits(rows: Rows<'_>, sums: &mut [i32]) {
     #[cfg(not(mve))]
     for (row, sum) in sums[..count].iter_mut().enumerate() {
         *sum = scaled(sum.wrapping_add(rows.bias[row]), rows.left_shift, rows.multipliers[row]);
+    }
+}
+
+/// `table[x + 128]` for each value, over the shorter of the slices.
+#[inline(always)]
+pub fn lookup(table: &[i8; 256], values: &[i8], outputs: &mut [i8]) {
+    let count = values.len().min(outputs.len());
+    #[cfg(mve)]
+    // SAFETY: reads the first `count` values and writes as many outputs, which the slices have; the table has an entry for
+    // every byte. Adding 128 takes a value to the number of its entry, modulo 256.
+    unsafe {
+        asm!(
+            "wlstp.8 lr, {count}, 3f",
+            "2:",
+            "vldrb.u8 q0, [{values}], #16",
+            "vadd.i8 q0, q0, {half}",
+            "vldrb.u8 q1, [{table}, q0]",
+            "vstrb.8 q1, [{outputs}], #16",
+            "letp lr, 2b",
+            "3:",
+            count = in(reg) count,
+            values = inout(reg) values.as_ptr() => _,
+            outputs = inout(reg) outputs.as_mut_ptr() => _,
+            table = in(reg) table.as_ptr(),
+            half = in(reg) 128,
+            out("lr") _, out("q0") _, out("q1") _,
+            options(nostack),
+        );
+    }
+    #[cfg(not(mve))]
+    for (output, value) in outputs[..count].iter_mut().zip(values) {
+        *output = table[(i16::from(*value) + 128) as usize];
     }
 }

@@ -12,13 +12,12 @@ use crate::kernels::dsp::Runs;
 use crate::kernels::mve::{self, FourStage, Rows, Tile, multiply_2x4, multiply_4x1, pool_4x4};
 use crate::kernels::packing::mve_row_tiles;
 use crate::kernels::variants::{Variant, row};
-use crate::kernels::{Conv2d, Dense, Lstm, OutputStage};
+use crate::kernels::{Conv2d, Dense, Lookup, Lstm, OutputStage};
 use crate::model::format::PACKING_MVE;
 use crate::words;
 
 /// The table's row.
-pub const VARIANT: Variant =
-    Variant { lstm, lstm_scratch_bytes, ..row::<Helium, 2>("mve", PACKING_MVE) };
+pub const VARIANT: Variant = Variant { lookup, lstm, lstm_scratch_bytes, ..row::<Helium, 2>("mve", PACKING_MVE) };
 
 /// See the module.
 pub struct Helium;
@@ -109,6 +108,11 @@ impl Form<2> for Helium {
     fn widened_words(_inputs: usize) -> usize {
         0
     }
+}
+
+/// Lookup, 16 values at once.
+fn lookup(lookup: &Lookup<'_>, input: &[i8], output: &mut [i8]) {
+    mve::lookup(lookup.table, input, output);
 }
 
 /// Bytes of scratch that an LSTM needs: input and old hidden state one behind the other, in whole tiles. Saturates where
