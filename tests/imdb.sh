@@ -17,6 +17,10 @@ cargo host evaluate imdb-lstm --on mps2-an386 --limit 500
 cargo host evaluate imdb-lstm-stream --on mps2-an386 --limit 500
 cargo host evaluate imdb-microbit --on microbit --limit 50
 cargo host bench imdb-microbit --json --on microbit | tee "$results/microbit"
+for board in mps2-an500 mps2-an505 mps3-an547; do
+    cargo host verify imdb-lstm --on "$board" --samples 4
+    cargo host bench imdb-lstm --json --on "$board" | tee "$results/$board"
+done
 
 python3 - "$results" <<'PY'
 import json, sys
@@ -40,6 +44,9 @@ checks = {
     "imdb-lstm: model and vocabulary in 400 KB": flash("imdb-lstm") <= 400_000,
     "imdb-lstm: ≤ 4 KB of RAM": ram("imdb-lstm") <= 4096,
     "imdb-lstm: ≤ 14M instructions on the M4": read("imdb-lstm.bench")["instructions"] <= 14_000_000,
+    "imdb-lstm: ≤ 11.5M instructions on the M7": read("mps2-an500")["instructions"] <= 11_500_000,
+    "imdb-lstm: ≤ 11M instructions on the M33": read("mps2-an505")["instructions"] <= 11_000_000,
+    "imdb-lstm: ≤ 3M instructions on the M55": read("mps3-an547")["instructions"] <= 3_000_000,
     "imdb-lstm-stream: int8 ≥ 89.0 %": accuracy("imdb-lstm-stream", "int8") >= 0.890,
     "imdb-lstm-stream: model and vocabulary in 320 KB": flash("imdb-lstm-stream") <= 320_000,
     "imdb-lstm-stream: ≤ 4 KB of RAM": ram("imdb-lstm-stream") <= 4096,

@@ -167,7 +167,9 @@ fn is_for_winograd(case: &Case) -> bool {
 /// Geometries round the edges of blocks of four places, pairs of channels and fours of taps.
 fn case() -> impl Strategy<Value = Case> {
     let pool = prop_oneof![Just([1, 1]), Just([2, 2]), [1usize..=3, 1..=3]];
-    (window(), pool, [1usize..=3, 1..=4], 1usize..=9, 1usize..=5, [0usize..=2, 0..=2])
+    // Patches of a few values, and of more than what any form unrolls.
+    let inputs = prop_oneof![5 => 1usize..=5, 1 => 12usize..=33];
+    (window(), pool, [1usize..=3, 1..=4], 1usize..=9, inputs, [0usize..=2, 0..=2])
         .prop_filter_map("the window does not fit", |(window, pool, outputs, inputs, channels, extra)| {
             let [top, left, bottom, right] = window.padding;
             // Just large enough for the outputs, and a rest that a stride or a pool drops.
