@@ -109,8 +109,8 @@ pub fn units_take_any_number() {
             let logits: &[[i32; 4]] = logits.as_chunks().0;
             let cell = accumulators::<10>(seed + 1).map(|cell| (cell >> 16) as i16);
             let (mut expected, mut seen) = ((cell, [77; 10]), (cell, [77; 10]));
-            for unit in 0..count {
-                expected.1[unit] = gates::step(logits[unit], &mut expected.0[unit], cell_shift);
+            for ((logits, cell), hidden) in logits.iter().zip(&mut expected.0).zip(&mut expected.1).take(count) {
+                *hidden = gates::step(*logits, cell, cell_shift);
             }
             step_units(&logits[..count], &mut seen.0, &mut seen.1, cell_shift);
             assert_eq!(seen, expected, "{count} units, cell shift {cell_shift}");

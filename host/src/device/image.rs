@@ -1,7 +1,7 @@
 //! A board's firmware: built from `boards/`, and what its ELF file says about it.
 
 use super::board::Board;
-use crate::setup::{self, ThumbToolchain};
+use crate::setup::{self, Toolchain};
 use anyhow::{Context, Result, bail};
 use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, SectionFlags, elf};
 use std::fs::File;
@@ -76,7 +76,7 @@ impl Firmware {
 /// Runs `cargo COMMAND --release` in the folder `package` of `boards/`, for `board`, and gives the ELF file that results.
 pub fn build(board: &Board, package: &str, command: &[&str]) -> Result<Vec<u8>> {
     // The folder of a board that exists names this linker; Debian's Rust has its own, which outranks it.
-    if board.usb.is_some() && matches!(setup::thumb(board.core.target())?, ThumbToolchain::Installed { .. }) {
+    if board.usb.is_some() && matches!(setup::toolchain(board.core.target())?, Toolchain::Installed { .. }) {
         setup::flip_link()?;
     }
     build_for(board.core.target(), board.name, package, command)
@@ -86,7 +86,7 @@ pub fn build(board: &Board, package: &str, command: &[&str]) -> Result<Vec<u8>> 
 pub fn build_for(target: &str, board: &str, package: &str, command: &[&str]) -> Result<Vec<u8>> {
     let boards = project_folder()?.join("boards");
     let target_folder = boards.join("target");
-    let toolchain = setup::thumb(target)?;
+    let toolchain = setup::toolchain(target)?;
     // Builds with other features or for another board end up at the same path: one at a time, until it is read.
     let _lock = lock(&target_folder)?;
     let output = toolchain

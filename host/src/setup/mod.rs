@@ -1,9 +1,9 @@
 //! Provisioning: what the commands need from outside the repository, found or installed once.
 //!
 //! ```text
-//! onnxruntime · thumb · qemu · cargo_tools    the parts, each with a look (`…_part`) and an installing function
-//! wheel · system                              Python wheels; programs and packages of this machine
-//! cache                                       the cache folder: locked, filled beside and renamed into place
+//! onnxruntime · toolchain · qemu · cargo_tools   the parts, each with a look (`part`) and an installing function
+//! wheel · system                                 Python wheels; programs and packages of this machine
+//! cache                                          the cache folder: locked, filled beside and renamed into place
 //! ```
 
 mod cache;
@@ -11,14 +11,14 @@ mod cargo_tools;
 mod onnxruntime;
 mod qemu;
 mod system;
-mod thumb;
+mod toolchain;
 mod wheel;
 
 pub use cache::{cache_dir, interrupt, provide, sha256};
 pub use cargo_tools::{flip_link, probe_tools};
 pub use onnxruntime::{cuda_libraries, onnxruntime};
 pub use qemu::{qemu, qemu_riscv};
-pub use thumb::{TARGETS, ThumbToolchain, thumb};
+pub use toolchain::{TARGETS, Toolchain, toolchain};
 
 use anyhow::Result;
 use cache::stop_if_interrupted;
@@ -55,7 +55,7 @@ pub struct Extras {
 pub fn look(extras: Extras) -> Result<Vec<Part>> {
     let system = System::detect();
     let mut parts = vec![onnxruntime::part(extras.gpu)?];
-    parts.extend(TARGETS.iter().map(|target| thumb::part(&system, target)));
+    parts.extend(TARGETS.iter().map(|target| toolchain::part(&system, target)));
     parts.push(cargo_tools::FLIP_LINK.part(&system));
     parts.extend([qemu::ARM, qemu::RISCV].map(|qemu| qemu.part(&system)));
     if extras.probe_tools {
@@ -72,7 +72,7 @@ pub fn install(extras: Extras) -> Result<()> {
     onnxruntime(extras.gpu)?;
     for target in TARGETS {
         stop_if_interrupted()?;
-        thumb(target)?;
+        toolchain(target)?;
     }
     stop_if_interrupted()?;
     flip_link()?;

@@ -4,7 +4,7 @@
 //! multiplied with zeros. Convolutions multiply two rows of weights with them at a time, dense layers and LSTMs four rows
 //! with their one vector.
 
-use super::conv2d::pool_channels;
+use super::conv2d::{next, pool_channels};
 use super::gather::{gather, runs, starts_inside};
 use super::portable::Words;
 use super::{Form, PLACES};
@@ -12,12 +12,13 @@ use crate::kernels::dsp::Runs;
 use crate::kernels::mve::{self, FourStage, Rows, Tile, multiply_2x4, multiply_4x1, pool_4x4};
 use crate::kernels::packing::mve_row_tiles;
 use crate::kernels::variants::{Variant, row};
-use crate::kernels::{Conv2d, Dense, Lookup, Lstm, OutputStage};
+use crate::kernels::{Conv2d, Dense, Lookup, Lstm, OutputStage, Shape};
 use crate::model::format::PACKING_MVE;
 use crate::words;
 
 /// The table's row.
-pub const VARIANT: Variant = Variant { lookup, lstm, lstm_scratch_bytes, ..row::<Helium, 2>("mve", PACKING_MVE) };
+pub const VARIANT: Variant =
+    Variant { conv2d, lookup, lstm, lstm_scratch_bytes, ..row::<Helium, 2>("mve", PACKING_MVE) };
 
 /// See the module.
 pub struct Helium;
@@ -48,12 +49,7 @@ impl Form<2> for Helium {
             return;
         };
         let [count, length, step] = runs(conv);
-        let runs = Runs { count, length, step };
-        let block = words::as_i8_mut(block);
-        match block.as_chunks_mut().0.as_chunks_mut().0 {
-            [tiles] if mve::fits_tile(runs) => mve::gather_tiles(input, starts, runs, tiles),
-            _ => mve::copy_patches(input, starts, runs, block, block.len() / PLACES),
-        }
+        copy(input, starts, Runs { count, length, step }, block);
     }
 
     /// Fours of rows are requantized where their sums are made, if the window is one block.
@@ -107,6 +103,46 @@ impl Form<2> for Helium {
 
     fn widened_words(_inputs: usize) -> usize {
         0
+    }
+}
+
+/// Convolution; `scratch` holds what [`scratch_bytes`](super::scratch_bytes) says.
+///
+/// Where nothing reaches into padding and a pool's window is one block, its places move on together from window to window,
+/// so where they start is found once.
+fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], scratch: &mut [u32]) {
+    let places = conv.pool[0] * conv.pool[1];
+    if conv.window.padding != [0; 4] || !(2..=PLACES).contains(&places) {
+        return super::conv2d::<Helium, 2>(conv, input, output, scratch);
+    }
+    let [count, length, step] = runs(conv);
+    // Values from a place to the one below it and to the one beside it, then the same of windows.
+    let [down, right] = [conv.window.stride[0] * step, conv.window.stride[1] * conv.input.channels];
+    let mut place = [0, 0];
+    let starts = [(); PLACES].map(|()| {
+        let start = place[0] * down + place[1] * right;
+        place = next(place, conv.pool);
+        start
+    });
+    let [down, right] = [conv.pool[0] * down, conv.pool[1] * right];
+    let Shape { height, width, channels } = conv.output;
+    let block = &mut scratch[..Helium::block_words(conv.taps())];
+    let mut window = [0, 0];
+    for output in output[..height * width * channels].chunks_exact_mut(channels) {
+        let corner = window[0] * down + window[1] * right;
+        copy(input, starts.map(|start| start + corner), Runs { count, length, step }, block);
+        Helium::pool_window(conv, block, output);
+        window = next(window, [height, width]);
+    }
+}
+
+/// Copies the runs from each of `starts` on to a block.
+#[inline(always)]
+fn copy(input: &[i8], starts: [usize; PLACES], runs: Runs, block: &mut [u32]) {
+    let block = words::as_i8_mut(block);
+    match block.as_chunks_mut().0.as_chunks_mut().0 {
+        [tiles] if mve::fits_tile(runs) => mve::gather_tiles(input, starts, runs, tiles),
+        _ => mve::copy_patches(input, starts, runs, block, block.len() / PLACES),
     }
 }
 

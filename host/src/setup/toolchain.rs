@@ -25,7 +25,7 @@ const DEBIAN_CORE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
 /// A Rust toolchain that builds for one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ThumbToolchain {
+pub enum Toolchain {
     /// The compiler has the target's `core`.
     Installed { cargo: PathBuf },
     /// `core` is compiled with the firmware.
@@ -37,7 +37,7 @@ pub enum ThumbToolchain {
     },
 }
 
-impl ThumbToolchain {
+impl Toolchain {
     /// A `cargo` that waits for `build --target …`; the caller sets the folder and the output streams.
     pub fn cargo(&self) -> Command {
         match self {
@@ -60,22 +60,22 @@ impl ThumbToolchain {
 ///
 /// # Errors
 /// Another target; there is no Rust with rustup, and the tool cannot install Debian's: the sentence says what to do.
-pub fn thumb(target: &str) -> Result<ThumbToolchain> {
+pub fn toolchain(target: &str) -> Result<Toolchain> {
     provision(&System::detect(), target)
 }
 
 /// Looks whether a toolchain for `target` is there.
 pub fn part(system: &System, target: &str) -> Part {
     let state = match find(system, target) {
-        Some(ThumbToolchain::Installed { .. }) => State::Ready("in the installed Rust".to_owned()),
-        Some(ThumbToolchain::FromSource { cargo, .. }) => State::Ready(format!("compiled by {}", cargo.display())),
+        Some(Toolchain::Installed { .. }) => State::Ready("in the installed Rust".to_owned()),
+        Some(Toolchain::FromSource { cargo, .. }) => State::Ready(format!("compiled by {}", cargo.display())),
         None if system.find("rustup").is_some() => State::Missing(format!("rustup target add {target}")),
         None => State::Missing(system.plan(&DEBIAN_RUST)),
     };
     Part { name: target.to_owned(), why: WHY, state }
 }
 
-fn provision(system: &System, target: &str) -> Result<ThumbToolchain> {
+fn provision(system: &System, target: &str) -> Result<Toolchain> {
     if !TARGETS.contains(&target) {
         // Refused here, since rustup's failure would bring in a whole second Rust.
         bail!("firmware cannot be built for `{target}`: known targets are {}", TARGETS.join(", "));
@@ -100,11 +100,11 @@ fn provision(system: &System, target: &str) -> Result<ThumbToolchain> {
     }
 }
 
-fn find(system: &System, target: &str) -> Option<ThumbToolchain> {
+fn find(system: &System, target: &str) -> Option<Toolchain> {
     installed(system, target).or_else(|| from_source(system, target))
 }
 
-fn installed(system: &System, target: &str) -> Option<ThumbToolchain> {
+fn installed(system: &System, target: &str) -> Option<Toolchain> {
     let folder = ask(&system.find("rustc")?, &["--print", "target-libdir", "--target", target])?;
     let has_core = std::fs::read_dir(folder).ok()?.filter_map(Result::ok).any(|file| {
         let name = file.file_name();
@@ -112,15 +112,15 @@ fn installed(system: &System, target: &str) -> Option<ThumbToolchain> {
         name.starts_with("libcore-") && name.ends_with(".rlib")
     });
     let cargo = system.find("cargo")?;
-    has_core.then_some(ThumbToolchain::Installed { cargo })
+    has_core.then_some(Toolchain::Installed { cargo })
 }
 
-fn from_source(system: &System, target: &str) -> Option<ThumbToolchain> {
+fn from_source(system: &System, target: &str) -> Option<Toolchain> {
     let program = |name| Some(Path::new("/usr/bin").join(name)).filter(|path| path.is_file());
     let (cargo, rustc) = (program("cargo")?, program("rustc")?);
     Path::new(DEBIAN_CORE).is_file().then_some(())?;
     let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
-    Some(ThumbToolchain::FromSource { cargo, rustc, linker: (variable, lld(system)?) })
+    Some(Toolchain::FromSource { cargo, rustc, linker: (variable, lld(system)?) })
 }
 
 /// LLVM's linker: its own package, else the one inside a toolchain of rustup.
@@ -156,7 +156,7 @@ mod tests {
     fn rustup_adds_the_target_once() {
         let folder = tempfile::tempdir().unwrap();
         let system = fake(folder.path(), false, Family::Debian, &[RUSTC, RUSTUP, ("cargo", "")]);
-        let expected = ThumbToolchain::Installed { cargo: folder.path().join("cargo") };
+        let expected = Toolchain::Installed { cargo: folder.path().join("cargo") };
         assert_eq!(provision(&system, TARGET).unwrap(), expected);
         assert_eq!(provision(&system, TARGET).unwrap(), expected); // the fake rustup would fail now
     }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn building_core_names_compiler_and_linker() {
-        let toolchain = ThumbToolchain::FromSource {
+        let toolchain = Toolchain::FromSource {
             cargo: "/usr/bin/cargo".into(),
             rustc: "/usr/bin/rustc".into(),
             linker: ("CARGO_TARGET_THUMBV6M_NONE_EABI_LINKER".to_owned(), "/usr/bin/ld.lld".into()),
