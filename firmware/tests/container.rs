@@ -15,8 +15,7 @@ use firmware::text::Reader;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-const PACKINGS: [u8; 5] =
-    [PACKING_PORTABLE, PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_DSP_PLACES];
+const PACKINGS: [u8; 5] = [PACKING_PORTABLE, PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_DSP_PLACES];
 
 fn run(container: &[u8], input: &[i8]) -> Result<(Vec<i8>, Vec<i32>), Error> {
     let model = Model::parse(container)?;

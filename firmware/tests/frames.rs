@@ -10,7 +10,7 @@ use firmware::kernels::packing;
 use firmware::link::{DATA_BYTES, Device, ErrorCode, Reply, Request};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, Parameters};
-use firmware::model::{Element, Model};
+use firmware::model::{Element, Model, Preference};
 use firmware::plan::Interpreter;
 use firmware::vision::{Finder, Format, Frame, read, scratch_words, suits};
 
@@ -27,7 +27,13 @@ fn reader() -> Vec<u8> {
         name: "digits".into(),
         labels: Vec::new(),
         tensors: vec![tensor(0, [28, 28, 1], Element::I8), tensor(784, [1, 1, 11], Element::I32)],
-        ops: vec![OpSpec { input: 0, output: 1, packing: PACKING_PORTABLE, parameters: dense }],
+        ops: vec![OpSpec {
+            input: 0,
+            output: 1,
+            packing: PACKING_PORTABLE,
+            preference: Preference::default(),
+            parameters: dense,
+        }],
         input: 0,
         output: 1,
         text: None,

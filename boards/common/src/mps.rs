@@ -2,8 +2,8 @@
 //! clock, and room enough that all of them give a model the same memory.
 
 use crate::{Clock, serve_frames};
-use firmware::vision::scratch_words;
 use cortex_m::singleton;
+use firmware::vision::scratch_words;
 
 /// RAM for the activations of a model, in bytes.
 const ARENA_BYTES: usize = 16 * 1024;

@@ -13,9 +13,7 @@
 
 #![no_std]
 
-use firmware::model::format::{
-    PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE,
-};
+use firmware::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE};
 
 /// Aligned as a container has to be.
 #[repr(C, align(16))]

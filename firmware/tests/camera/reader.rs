@@ -4,7 +4,7 @@ use firmware::camera::reader::Reader;
 use firmware::camera::{FrameSource, SIZE, frame_of};
 use firmware::kernels::{Shape, packing};
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
-use firmware::model::{Element, Model, Tensor};
+use firmware::model::{Element, Model, Preference, Tensor};
 use firmware::plan::Interpreter;
 use firmware::vision::vote::Rule;
 use firmware::vision::{DIGITS, Error, Finder, Format, Frame, MAX_CLASSES, SIDE, scratch_words};
@@ -67,6 +67,7 @@ fn net(inputs: usize, classes: &[(usize, Vec<u32>)], count: usize) -> Vec<u8> {
             input: 0,
             output: 1,
             packing: 0,
+            preference: Preference::default(),
             parameters: Parameters::Dense {
                 weights: packing::dense(0, &weights, [count, inputs]),
                 output_stage: stage,
