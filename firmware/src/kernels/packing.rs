@@ -1,7 +1,7 @@
 //! How weights lie for each form of the kernels.
 //!
 //! A convolution's weights are a matrix: one row an output channel, one column a tap (kernel row, kernel column, input
-//! channel). A dense layer's are one as they are. Every geometry can use every packing.
+//! channel). A dense layer's are one as they are. Every geometry can use every packing but Winograd's.
 //!
 //! **Portable**: the rows one behind the other.
 //!

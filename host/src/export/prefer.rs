@@ -51,37 +51,48 @@ pub fn prefer(container: &[u8], prefer: Prefer, flash_budget: Option<usize>) -> 
     let model = twin.model();
     let ops = (0..model.op_count()).map(|index| model.op(index).map_err(|error| anyhow!("op {index}: {error}")));
     let ops = ops.collect::<Result<Vec<_>>>()?;
-    let mut preferences = vec![Preference::Flash; ops.len()];
-    match prefer {
-        Prefer::Flash => (),
+    let (preference, chosen) = match prefer {
+        Prefer::Flash => (Preference::Flash, Vec::new()),
         Prefer::Speed => {
-            let mut gains: Vec<_> = (0..).zip(&ops).filter_map(|(index, op)| Some((gain(op)?, index))).collect();
-            gains.sort_by(|(a, _), (b, _)| b.per_byte().total_cmp(&a.per_byte()));
-            let mut left = match flash_budget {
-                Some(budget) => {
-                    budget.saturating_sub(pack_for(&self::prefer(container, Prefer::Flash, None)?, PACKING_DSP)?.len())
-                }
+            let room = match flash_budget {
+                Some(budget) => budget.saturating_sub(ordinary_bytes(container)?),
                 None => usize::MAX,
             };
-            for (gain, index) in gains {
-                if gain.bytes <= left {
-                    left -= gain.bytes;
-                    preferences[index] = Preference::Speed;
-                }
-            }
+            (Preference::Speed, quicker(&ops, room))
         }
-        Prefer::Ram => {
-            let scratch = |op: &Op<'_>, preference| scratch_bytes(op, form(op, PACKING_DSP, preference));
-            // What no choice can lower.
-            let floor = ops.iter().map(|op| scratch(op, Preference::Flash).min(scratch(op, Preference::Ram))).max();
-            for (preference, op) in preferences.iter_mut().zip(&ops) {
-                if Some(scratch(op, Preference::Flash)) > floor {
-                    *preference = Preference::Ram;
-                }
-            }
+        Prefer::Ram => (Preference::Ram, smaller(&ops)),
+    };
+    rebuilt(container, |index, op| Form {
+        packing: op.variant.packing,
+        preference: if chosen.contains(&index) { preference } else { Preference::Flash },
+    })
+}
+
+/// Bytes of the container on a core with DSP, all ops in their ordinary forms.
+fn ordinary_bytes(container: &[u8]) -> Result<usize> {
+    Ok(pack_for(&prefer(container, Prefer::Flash, None)?, PACKING_DSP)?.len())
+}
+
+/// The ops that Winograd's form makes quicker, as far as the bytes that it adds fit `room`: first what saves most a byte.
+fn quicker(ops: &[Op<'_>], mut room: usize) -> Vec<usize> {
+    let mut gains: Vec<_> = ops.iter().enumerate().filter_map(|(index, op)| Some((gain(op)?, index))).collect();
+    gains.sort_by(|(a, _), (b, _)| b.per_byte().total_cmp(&a.per_byte()));
+    gains.retain(|(gain, _)| match room.checked_sub(gain.bytes) {
+        Some(left) => {
+            room = left;
+            true
         }
-    }
-    rebuilt(container, |index, op| Form { packing: op.variant.packing, preference: preferences[index] })
+        None => false,
+    });
+    gains.into_iter().map(|(_, index)| index).collect()
+}
+
+/// The ops whose ordinary form takes more scratch than the model needs at least.
+fn smaller(ops: &[Op<'_>]) -> Vec<usize> {
+    let scratch = |op: &Op<'_>, preference| scratch_bytes(op, form(op, PACKING_DSP, preference));
+    let least = |op: &Op<'_>| scratch(op, Preference::Flash).min(scratch(op, Preference::Ram));
+    let floor = ops.iter().map(least).max().unwrap_or(0);
+    (0..ops.len()).filter(|index| scratch(&ops[*index], Preference::Flash) > floor).collect()
 }
 
 /// The packing of `op` on a core whose ops are packed as `packing` says.
@@ -102,8 +113,10 @@ fn bytes(conv: &Conv2d<'_>, packing: u8) -> Option<usize> {
 
 /// Bytes of scratch that `op` takes in a packing.
 fn scratch_bytes(op: &Op<'_>, packing: u8) -> usize {
-    match (&op.parameters, variant(packing)) {
-        (Parameters::Conv2d(conv), Some(variant)) => (variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool),
+    let variant = variant(packing).unwrap_or(op.variant);
+    match &op.parameters {
+        Parameters::Conv2d(conv) => (variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool),
+        Parameters::Lstm(lstm) => (variant.lstm_scratch_bytes)(lstm.inputs(), lstm.units),
         _ => op.scratch_bytes,
     }
 }

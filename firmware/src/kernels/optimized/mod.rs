@@ -2,7 +2,8 @@
 //!
 //! One algorithm serves every geometry. A convolution gathers the inputs under four output places into *patches* in
 //! scratch, then walks the output channels over them; a dense layer is the same product over one patch, its input. What
-//! differs between cores is how a patch lies and how it is multiplied: a [`Form`].
+//! differs between cores is how a patch lies and how it is multiplied: a [`Form`]. Cores with DSP have two more ways to
+//! convolve, [`winograd`] with fewer products and [`place`] with less scratch.
 //!
 //! With a fused pool the places are those of one pool window, their maximum is taken before the requantization, and a
 //! window of more than four places takes several blocks of four. The last place fills up a block: a repeated value
