@@ -29,7 +29,7 @@ for index in range(kept, len(stages)):
     shutil.rmtree(folder / "runs" / folder.name / f"stage-{index + 2}", ignore_errors=True)
 PYTHON
 
-percent() { python3 -c 'import json, sys; print(f"{100 * json.load(sys.stdin)[\"accuracy\"]:.2f} %")'; }
+percent() { python3 -c "import json, sys; print(f\"{100 * json.load(sys.stdin)['accuracy']:.2f} %\")"; }
 $host train "$work/$model" --resume >/dev/null
 echo "form, bytes of model and vocabulary, accuracy on the test set"
 first=yes

@@ -8,7 +8,7 @@ use crate::frames::{Look, MOST, Picture, Seen};
 use crate::recipe::Found;
 use anyhow::{Context, Result};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is seen in a picture.
 #[derive(Debug, Serialize)]
@@ -59,12 +59,12 @@ pub fn run(arguments: &Arguments, found: &Found, paths: &[PathBuf]) -> Result<()
     Ok(())
 }
 
-fn answer(path: &PathBuf, look: &Look, labels: &[String]) -> Result<Answer> {
+fn answer(path: &Path, look: &Look, labels: &[String]) -> Result<Answer> {
     let region = |seen: &Seen| {
         let label =
             labels.get(usize::from(seen.class)).context("the model has more outputs than its data has classes")?;
         Ok(Region { place: seen.place, label: label.clone(), probability: f64::from(seen.probability) / 65_536.0 })
     };
     let regions = look.seen.iter().map(region).collect::<Result<_>>()?;
-    Ok(Answer { input: path.clone(), digit: look.best().and_then(Seen::digit), regions })
+    Ok(Answer { input: path.to_path_buf(), digit: look.best().and_then(Seen::digit), regions })
 }
