@@ -38,9 +38,9 @@ def ram(name):
 accuracy = lambda name, on: read(f"{name}.{on}")["accuracy"]
 microbit = read("microbit")
 checks = {
-    # What is shipped; 86.0 % and 85.5 % are wanted.
-    "imdb-lstm: float ≥ 84.5 %": accuracy("imdb-lstm", "float") >= 0.845,
-    "imdb-lstm: int8 ≥ 84.4 %": accuracy("imdb-lstm", "int8") >= 0.844,
+    # Before its words became codes, the float model read 86.13 %.
+    "imdb-lstm: float ≥ 85.4 %": accuracy("imdb-lstm", "float") >= 0.854,
+    "imdb-lstm: int8 ≥ 85.5 %": accuracy("imdb-lstm", "int8") >= 0.855,
     "imdb-lstm: model and vocabulary in 400 KB": flash("imdb-lstm") <= 400_000,
     "imdb-lstm: ≤ 4 KB of RAM": ram("imdb-lstm") <= 4096,
     "imdb-lstm: ≤ 14M instructions on the M4": read("imdb-lstm.bench")["instructions"] <= 14_000_000,
