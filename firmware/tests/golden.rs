@@ -34,7 +34,10 @@ fn conv2d_with_stride_padding_pool_and_relu() {
     let mut output = [77; 24];
     reference::conv2d(&conv, &input, &mut output, &mut []);
     assert_eq!(output, CONV2D_OUTPUT);
-    for variant in VARIANTS {
+    // Winograd's form is for another geometry.
+    let fits =
+        |packing| packing::conv2d_bytes(packing, conv.output.channels, conv.input, conv.window, conv.pool).is_some();
+    for variant in VARIANTS.iter().filter(|variant| fits(variant.packing)) {
         let packed = packing::conv2d(variant.packing, &weights, CONV2D_SHAPE);
         let mut scratch = vec![0; (variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool) / 4];
         output.fill(77);
