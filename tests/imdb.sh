@@ -43,9 +43,9 @@ checks = {
     "imdb-lstm: int8 ≥ 85.5 %": accuracy("imdb-lstm", "int8") >= 0.855,
     "imdb-lstm: model and vocabulary in 400 KB": flash("imdb-lstm") <= 400_000,
     "imdb-lstm: ≤ 4 KB of RAM": ram("imdb-lstm") <= 4096,
-    "imdb-lstm: ≤ 14M instructions on the M4": read("imdb-lstm.bench")["instructions"] <= 14_000_000,
+    "imdb-lstm: ≤ 11M instructions on the M4": read("imdb-lstm.bench")["instructions"] <= 11_000_000,
     "imdb-lstm: ≤ 11.5M instructions on the M7": read("mps2-an500")["instructions"] <= 11_500_000,
-    "imdb-lstm: ≤ 11M instructions on the M33": read("mps2-an505")["instructions"] <= 11_000_000,
+    "imdb-lstm: ≤ 11.5M instructions on the M33": read("mps2-an505")["instructions"] <= 11_500_000,
     "imdb-lstm: ≤ 3M instructions on the M55": read("mps3-an547")["instructions"] <= 3_000_000,
     "imdb-lstm-stream: int8 ≥ 89.0 %": accuracy("imdb-lstm-stream", "int8") >= 0.890,
     "imdb-lstm-stream: model and vocabulary in 320 KB": flash("imdb-lstm-stream") <= 320_000,
@@ -56,11 +56,5 @@ checks = {
 }
 for what, holds in checks.items():
     print("ok    " if holds else "FAILED", what)
-for what, wanted, seen in [
-    ("imdb-lstm, float", 0.860, accuracy("imdb-lstm", "float")),
-    ("imdb-lstm, int8", 0.855, accuracy("imdb-lstm", "int8")),
-]:
-    if seen < wanted:
-        print(f"wanted {what}: {100 * wanted:.1f} % are wanted, {100 * seen:.2f} % are reached")
 raise SystemExit(not all(checks.values()))
 PY
