@@ -68,11 +68,6 @@ impl<'w> Bits<'w> {
         self.width
     }
 
-    /// The memory, for another use while the picture is not needed.
-    pub fn bytes(&mut self) -> &mut [u8] {
-        super::bytes_of(self.words)
-    }
-
     /// The words of row `y`; none outside.
     pub fn row(&self, y: usize) -> &[u32] {
         self.words.get(y * self.stride..(y + 1) * self.stride).unwrap_or_default()
@@ -86,11 +81,21 @@ impl<'w> Bits<'w> {
         x < self.width && self.row(y).get(x / 32).is_some_and(|word| word >> (x % 32) & 1 != 0)
     }
 
-    /// Sets the pixels of row `y` that are darker than their threshold.
-    pub fn set_row(&mut self, y: usize, grey: &[u8], thresholds: &[u8]) {
-        for (word, (grey, thresholds)) in self.row_mut(y).iter_mut().zip(grey.chunks(32).zip(thresholds.chunks(32))) {
-            let pixels = grey.iter().zip(thresholds).enumerate();
-            *word = pixels.fold(0, |bits, (i, (grey, threshold))| bits | u32::from(grey < threshold) << i);
+    /// Sets the pixels of row `y` that are darker than their threshold, from column `32 · first` on, where there was none.
+    pub fn set_row(&mut self, y: usize, first: usize, grey: &[u32], thresholds: &[u32]) {
+        let beyond = match self.width % 32 {
+            0 => 0,
+            pixels => u32::MAX << pixels,
+        };
+        let row = self.row_mut(y);
+        let places = row.iter_mut().skip(first).zip(grey.chunks(8).zip(thresholds.chunks(8)));
+        for (place, (grey, thresholds)) in places {
+            // From the right, so that each four pixels move those before them up.
+            let words = grey.iter().zip(thresholds).rev();
+            *place = words.fold(0, |bits, (grey, thresholds)| bits << 4 | darker(*grey, *thresholds));
+        }
+        if let Some(last) = row.last_mut() {
+            *last &= !beyond;
         }
     }
 
@@ -129,19 +134,25 @@ impl<'w> Bits<'w> {
 
     /// Down and up over `filled` until nothing is added, from the rows given. Neighbours are the eight around a pixel.
     fn spread(&self, filled: &mut Bits<'_>, [mut top, mut bottom]: [usize; 2], blob: &mut Blob) {
+        // Seeds have not grown along their rows yet. After that, every row that has been seen is whole.
+        let mut is_whole = false;
         loop {
             let before = blob.area;
             let mut y = top;
             while y < bottom {
-                self.spread_row(filled, y, y.checked_sub(1), blob);
+                self.spread_row(filled, y, y.checked_sub(1), is_whole, blob);
                 bottom = bottom.max((blob.bottom + 1).min(self.height));
                 y += 1;
             }
-            let mut y = bottom;
+            if is_whole && blob.area == before {
+                return;
+            }
+            is_whole = true;
+            let before = blob.area;
             top = top.min(blob.top.saturating_sub(1));
             while y > top {
                 y -= 1;
-                self.spread_row(filled, y, Some(y + 1), blob);
+                self.spread_row(filled, y, Some(y + 1), true, blob);
                 top = top.min(blob.top.saturating_sub(1));
             }
             if blob.area == before {
@@ -151,38 +162,69 @@ impl<'w> Bits<'w> {
     }
 
     /// Adds to row `y` of `filled` what touches its row `from` or hangs together with what it has.
-    fn spread_row(&self, filled: &mut Bits<'_>, y: usize, from: Option<usize>, blob: &mut Blob) {
+    fn spread_row(&self, filled: &mut Bits<'_>, y: usize, from: Option<usize>, is_whole: bool, blob: &mut Blob) {
         let ink = self.row(y);
-        let mut carry = false;
-        let mut below = 0;
-        // Left to right: new seeds from the neighbouring row, then up to the end of each run.
-        for (index, &ink) in ink.iter().enumerate() {
-            let near = from.map_or(&[][..], |from| filled.row(from));
-            let [here, above] = [index, index + 1].map(|index| near.get(index).copied().unwrap_or(0));
-            let touched = here | here << 1 | here >> 1 | below >> 31 | above << 31;
-            below = here;
-            let Some(place) = filled.row_mut(y).get_mut(index) else { return };
-            let seeds = (touched | *place) & ink;
-            if seeds == 0 && !carry {
-                continue;
+        let (near, row) = filled.neighbours(from, y);
+        let mut is_new = !is_whole;
+        // New seeds from the neighbouring row.
+        let mut before = 0;
+        for (index, (&ink, place)) in ink.iter().zip(row.iter_mut()).enumerate() {
+            let here = near.get(index).copied().unwrap_or(0);
+            if ink & !*place != 0 {
+                let behind = near.get(index + 1).copied().unwrap_or(0);
+                let touched = here | here << 1 | here >> 1 | before >> 31 | behind << 31;
+                let seeds = touched & ink & !*place;
+                if seeds != 0 {
+                    blob.add(seeds, 32 * index, y);
+                    *place |= seeds;
+                    is_new = true;
+                }
             }
-            let grown;
-            (grown, carry) = run_up(ink, seeds, carry);
-            blob.add(grown & !*place, 32 * index, y);
-            *place = grown;
+            before = here;
+        }
+        if !is_new {
+            return;
+        }
+        // Up to the right end of each run, then to its left end.
+        let mut carry = false;
+        for (index, (&ink, place)) in ink.iter().zip(row.iter_mut()).enumerate() {
+            if *place != 0 || carry {
+                let grown;
+                (grown, carry) = run_up(ink, *place, carry);
+                blob.add(grown & !*place, 32 * index, y);
+                *place = grown;
+            }
         }
         carry = false;
-        for (index, (&ink, place)) in ink.iter().zip(filled.row_mut(y)).enumerate().rev() {
-            if *place == 0 && !carry {
-                continue;
+        for (index, (&ink, place)) in ink.iter().zip(row.iter_mut()).enumerate().rev() {
+            if *place != 0 || carry {
+                let grown;
+                (grown, carry) = run_up(ink.reverse_bits(), place.reverse_bits(), carry);
+                let grown = grown.reverse_bits();
+                blob.add(grown & !*place, 32 * index, y);
+                *place = grown;
             }
-            let grown;
-            (grown, carry) = run_up(ink.reverse_bits(), place.reverse_bits(), carry);
-            let grown = grown.reverse_bits();
-            blob.add(grown & !*place, 32 * index, y);
-            *place = grown;
         }
     }
+
+    /// Row `from`, if any, beside row `y`, the one above or below it.
+    fn neighbours(&mut self, from: Option<usize>, y: usize) -> (&[u32], &mut [u32]) {
+        let stride = self.stride;
+        let Some(from) = from else { return (&[], self.row_mut(y)) };
+        let rows = self.words.get_mut(from.min(y) * stride..(from.max(y) + 1).min(self.height) * stride);
+        let (upper, lower) = rows.unwrap_or_default().split_at_mut_checked(stride).unwrap_or_default();
+        if from < y { (upper, lower) } else { (lower, upper) }
+    }
+}
+
+/// A bit for each of four bytes, the lowest first: whether it is less than its threshold.
+fn darker(grey: u32, thresholds: u32) -> u32 {
+    const LANES: u32 = 0x00ff_00ff;
+    // Each byte in a lane of 16 bits, with a bit above it that a borrow takes away.
+    let even = (grey & LANES | 0x0100_0100) - (thresholds & LANES);
+    let odd = (grey >> 8 & LANES | 0x0100_0100) - (thresholds >> 8 & LANES);
+    let not_less = even >> 8 & 0x0001_0001 | odd >> 7 & 0x0002_0002;
+    (not_less | not_less >> 14) & 15 ^ 15
 }
 
 /// The runs of `ink` from each of the seeds upwards, and whether the last goes on into the next word.

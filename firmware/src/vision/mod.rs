@@ -85,7 +85,7 @@ pub const fn scratch_words(width: usize, height: usize) -> usize {
 }
 
 const fn row_words(width: usize) -> usize {
-    let [to_find, to_normalize] = [width.div_ceil(4) + frame::smooth_words(width), normalize::words(width)];
+    let [to_find, to_normalize] = [paper::row_words(width) + frame::smooth_words(width), normalize::words(width)];
     if to_find > to_normalize { to_find } else { to_normalize }
 }
 
@@ -128,20 +128,21 @@ impl<'s> Finder<'s> {
     /// Looks for ink of one polarity in a frame whose paper has been measured.
     fn look(&mut self, frame: &Frame<'_>, polarity: Polarity) -> Result<Digits, Error> {
         self.polarity = polarity;
+        let size = [frame.width(), frame.height()];
         let Parts { mut ink, mut chosen, mut paper, rows } = self.parts()?;
         ink.clear();
-        if !paper.set_thresholds(polarity, chosen.bytes()) {
+        if !paper.set_thresholds(polarity) {
             return Ok(Digits::none(polarity));
         }
-        let (thresholds, rest) = rows.split_at_mut(frame.width().div_ceil(4));
-        let thresholds = bytes_of(thresholds);
-        frame.each_smooth_row(polarity, rest, |y, grey| {
-            paper.threshold_row(y, thresholds);
-            ink.set_row(y, grey, thresholds);
-        });
+        let (thresholds, rest) = rows.split_at_mut(paper::row_words(frame.width()));
+        for [rows, words] in paper.inked(polarity, size) {
+            frame.each_smooth_row(polarity, rows, words.clone(), rest, |y, grey| {
+                paper.threshold_row(y, &words, thresholds);
+                ink.set_row(y, words.start / 8, grey, thresholds);
+            });
+        }
         let mut digits = regions::choose(&mut ink, &mut chosen, polarity);
-        let [grey, _] = byte_rows(rest, frame.width());
-        digits.keep_sharp(frame, &ink, &paper, grey);
+        digits.keep_sharp(frame, &ink, &paper, rest);
         Ok(digits)
     }
 
@@ -201,10 +202,4 @@ impl<'s> Finder<'s> {
 /// The bytes of `words`.
 fn bytes_of(words: &mut [u32]) -> &mut [u8] {
     words.as_mut_bytes()
-}
-
-/// Two rows of `width` bytes at the start of `words`.
-fn byte_rows(words: &mut [u32], width: usize) -> [&mut [u8]; 2] {
-    let (first, rest) = bytes_of(words).split_at_mut_checked(width).unwrap_or_default();
-    [first, rest.get_mut(..width).unwrap_or_default()]
 }

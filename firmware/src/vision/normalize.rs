@@ -6,7 +6,8 @@
 
 use super::bits::Bits;
 use super::paper::Paper;
-use super::{Frame, Polarity, Region, SIDE, byte_rows};
+use super::{Frame, Polarity, Region, SIDE, bytes_of, paper};
+use core::ops::Range;
 
 /// Columns gained a row down, in 1/256, by MNIST's digits on average: they lean to the right.
 const USUAL_LEAN_Q8: i32 = -25;
@@ -19,7 +20,7 @@ pub const fn words(width: usize) -> usize {
 }
 
 const fn row_words(width: usize) -> usize {
-    (2 * width).div_ceil(4)
+    width.div_ceil(4) + paper::row_words(width)
 }
 
 /// The digit as it stands in the frame, from its mask.
@@ -48,7 +49,7 @@ pub fn normalize(
     let (rows, rest) = scratch.split_at_mut(row_words(frame.width()).min(scratch.len()));
     let (sums, rest) = rest.split_at_mut((frame.width() + 1).min(rest.len()));
     let Some(values) = rest.first_chunk_mut::<{ BOX * BOX }>() else { return };
-    let [grey, thresholds] = byte_rows(rows, frame.width());
+    let (grey, thresholds) = rows.split_at_mut(frame.width().div_ceil(4).min(rows.len()));
     values.fill(0);
     // Both sides of the box, and the columns and rows of the digit that one of its pixels stands for.
     let height_q8 = 256 * (bottom - top) as u32;
@@ -59,21 +60,29 @@ pub fn normalize(
     let across = Windows::new(shape.left_q8, width_q8 as i32, columns);
     let down = Windows::new(256 * top as i32, height_q8 as i32, lines);
     let gain = 213 * 256 / paper.depth([left, right], [top, bottom]) as i32;
-    let margin = [left.saturating_sub(1), (right + 1).min(frame.width())];
+    let margin = left.saturating_sub(1)..(right + 1).min(frame.width());
+    let words = margin.start / 16 * 4..margin.end.div_ceil(4);
+    let sums = sums.get_mut(..=margin.len()).unwrap_or_default();
+    let places: [[i32; 2]; BOX] =
+        core::array::from_fn(|column| across.at(column).map(|place| place - 256 * margin.start as i32));
+    let places = places.get(..columns).unwrap_or_default();
     for y in top..bottom {
-        frame.grey_row(y, polarity, grey);
-        paper.threshold_row(y, thresholds);
-        add_up(chosen, y, margin, grey, thresholds, gain, sums);
+        frame.grey_row(y, polarity, words.clone(), grey);
+        paper.threshold_row(y, &words, thresholds);
+        let levels = bytes_of(grey).get(margin.clone()).unwrap_or_default();
+        let limits = bytes_of(thresholds).get(margin.start - 4 * words.start..).unwrap_or_default();
+        add_up(chosen, y, margin.clone(), levels.iter().zip(limits), gain, sums);
         let lean_q8 = (shape.lean_q8 * (256 * y as i32 + 128 - shape.middle_q8)) >> 8;
-        for line in 0..lines {
+        let mut parts = [0; BOX];
+        for (part, place) in parts.iter_mut().zip(places) {
+            let [from, to] = place.map(|place| sum_to(sums, place + lean_q8));
+            *part = to.saturating_sub(from) >> 5;
+        }
+        for (line, values) in values.chunks_exact_mut(BOX).enumerate().take(lines) {
             let [from, to] = down.at(line);
             let share_q8 = (to.min(256 * (y as i32 + 1)) - from.max(256 * y as i32)).max(0) as u32;
-            if share_q8 == 0 {
-                continue;
-            }
-            for column in 0..columns {
-                let [from, to] = across.at(column).map(|place| sum_to(sums, place + lean_q8));
-                values[line * BOX + column] += (to.saturating_sub(from) >> 5) * share_q8;
+            if share_q8 > 0 {
+                values.iter_mut().zip(parts).for_each(|(value, part)| *value += part * share_q8);
             }
         }
     }
@@ -148,35 +157,37 @@ impl Shape {
     }
 }
 
-/// Sums of ink up to each column of row `y`. Ink is soft: 0 at the paper, 255 well below the threshold. Only the digit
-/// and the pixels beside it count.
-fn add_up(
+/// Sums of ink up to each of `columns` of row `y`, of whose pixels `levels` gives grey and threshold. Ink is soft: 0 at
+/// the paper, 255 well below the threshold. Only the digit and the pixels beside it count.
+fn add_up<'l>(
     chosen: &Bits<'_>,
     y: usize,
-    [from, to]: [usize; 2],
-    grey: &[u8],
-    thresholds: &[u8],
+    columns: Range<usize>,
+    levels: impl Iterator<Item = (&'l u8, &'l u8)>,
     gain_q8: i32,
     sums: &mut [u32],
 ) {
     let rows = [y.checked_sub(1), Some(y), Some(y + 1)].map(|y| y.map_or(&[][..], |y| chosen.row(y)));
     let word = |index: usize| rows.iter().fold(0, |word, row| word | row.get(index).copied().unwrap_or(0));
+    let near = |index: usize| {
+        let [here, behind] = [index, index + 1].map(word);
+        let before = index.checked_sub(1).map_or(0, word);
+        here | here << 1 | here >> 1 | before >> 31 | behind << 31
+    };
+    let Some((first, sums)) = sums.split_first_mut() else { return };
+    *first = 0;
     let mut sum = 0;
-    let mut near = 0;
-    for (x, place) in sums.iter_mut().enumerate() {
-        *place = sum;
+    let mut counts = near(columns.start / 32) >> (columns.start % 32);
+    for ((x, place), (grey, threshold)) in columns.zip(sums).zip(levels) {
         if x % 32 == 0 {
-            let [here, next] = [x / 32, x / 32 + 1].map(word);
-            let before = if x == 0 { 0 } else { word(x / 32 - 1) };
-            near = here | here << 1 | here >> 1 | before >> 31 | next << 31;
+            counts = near(x / 32);
         }
-        if (from..to).contains(&x)
-            && near >> (x % 32) & 1 != 0
-            && let (Some(grey), Some(threshold)) = (grey.get(x), thresholds.get(x))
-        {
+        if counts & 1 != 0 {
             let soft = 128 + (((i32::from(*threshold) - i32::from(*grey)) * gain_q8) >> 8);
             sum += soft.clamp(0, 255) as u32;
         }
+        counts >>= 1;
+        *place = sum;
     }
 }
 

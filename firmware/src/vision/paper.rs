@@ -5,6 +5,8 @@
 //! paper; far from ink they are ink, and go with the border that they touch.
 
 use super::{Frame, Polarity, bytes_of};
+use core::cell::Cell;
+use core::ops::Range;
 
 /// Most cells along a side.
 const MAX_CELLS: usize = 64;
@@ -16,10 +18,20 @@ const INK_PART_Q5: u32 = 13;
 /// Least contrast of ink to paper, grey levels.
 const LEAST_CONTRAST: u8 = 8;
 
+/// Lower bytes of two half words.
+const LANES: u32 = 0x00ff_00ff;
+/// Most that smoothing, which rounds down, loses below smoothing that rounds up.
+const ROUNDING: u8 = 3;
+
 /// Words that the cells of a frame take.
 pub const fn words(width: usize, height: usize) -> usize {
     let [columns, rows] = cells(width, height);
     (2 * columns * rows + 3 * columns.div_ceil(2) * rows.div_ceil(2)).div_ceil(4)
+}
+
+/// Words of a row of thresholds: of whole cells.
+pub const fn row_words(width: usize) -> usize {
+    4 * width.div_ceil(16)
 }
 
 /// Cells have sides of `2^shift` pixels: four at 160×120.
@@ -70,29 +82,42 @@ impl<'w> Paper<'w> {
         self.low.fill(u8::MAX);
         self.high.fill(0);
         let side = 1 << self.shift;
-        let mut sums = [0u32; MAX_CELLS];
-        frame.each_smooth_row(Polarity::DarkInk, rows, |y, grey| {
-            let row = y >> self.shift;
-            for (column, (pixels, sum)) in grey.chunks(side).zip(&mut sums).enumerate() {
-                let (added, low, high) = pixels.iter().fold((0, u8::MAX, 0), |(sum, low, high), &pixel| {
-                    (sum + u32::from(pixel), low.min(pixel), high.max(pixel))
-                });
-                *sum += added;
-                let tile = row / 2 * self.tile_columns + column / 2;
-                if let (Some(least), Some(most)) = (self.low.get_mut(tile), self.high.get_mut(tile)) {
-                    (*least, *most) = (low.min(*least), high.max(*most));
-                }
+        let mut tallies = [Tally::NOTHING; MAX_CELLS];
+        let (all_rows, all_words) = (0..frame.height(), 0..frame.width().div_ceil(4));
+        // Of the last word, what is right of the frame does not count.
+        let beyond = match frame.width() % 4 {
+            0 => 0,
+            pixels => u32::MAX << (8 * pixels),
+        };
+        frame.each_smooth_row(Polarity::DarkInk, all_rows, all_words, rows, |y, grey| {
+            let Some((last, whole)) = grey.split_last() else { return };
+            for (words, tally) in whole.chunks(side / 4).zip(&mut tallies) {
+                words.iter().for_each(|word| tally.add(*word, *word));
+            }
+            if let Some(tally) = tallies.get_mut(whole.len() / (side / 4)) {
+                tally.add(last | beyond, last & !beyond);
             }
             if y + 1 == frame.height() || (y + 1) % side == 0 {
-                let lines = y % side + 1;
-                let means = self.mean.iter_mut().skip(row * self.columns);
-                for ((pixels, sum), mean) in grey.chunks(side).zip(&mut sums).zip(means) {
-                    *mean = (*sum / (pixels.len() * lines) as u32) as u8;
-                    *sum = 0;
-                }
+                self.note(y >> self.shift, y % side + 1, frame.width(), &mut tallies);
             }
         });
         self.guess()
+    }
+
+    /// Takes over what was measured in `lines` rows of pixels, row `row` of cells.
+    fn note(&mut self, row: usize, lines: usize, width: usize, tallies: &mut [Tally]) {
+        let side = 1 << self.shift;
+        let means = self.mean.chunks_mut(self.columns).nth(row).unwrap_or_default();
+        for (column, (mean, tally)) in means.iter_mut().zip(tallies).enumerate() {
+            let Tally { sum, low, high } = core::mem::replace(tally, Tally::NOTHING);
+            let pixels = side.min(width - column * side) * lines;
+            *mean = (((sum & 0xffff) + (sum >> 16)) / pixels as u32) as u8;
+            let tile = row / 2 * self.tile_columns + column / 2;
+            if let (Some(least), Some(most)) = (self.low.get_mut(tile), self.high.get_mut(tile)) {
+                *least = (low as u8).min((low >> 16) as u8).min(*least);
+                *most = (high as u8).max((high >> 16) as u8).max(*most);
+            }
+        }
     }
 
     /// There is more paper than ink, so that where both are, the mean is nearer to the paper.
@@ -100,18 +125,25 @@ impl<'w> Paper<'w> {
         let rows = self.low.len() / self.tile_columns.max(1);
         let mut vote = 0i32;
         for row in 0..rows {
-            for column in 0..self.tile_columns {
-                let (mut low, mut high, mut sum, mut count) = (u8::MAX, 0, 0i32, 0);
-                for y in row.saturating_sub(INK_REACH)..(row + INK_REACH + 1).min(rows) {
-                    for x in column.saturating_sub(INK_REACH)..(column + INK_REACH + 1).min(self.tile_columns) {
-                        let tile = y * self.tile_columns + x;
-                        low = low.min(at(self.low, tile));
-                        high = high.max(at(self.high, tile));
-                        // One cell of the four stands for the tile.
-                        sum += i32::from(at(self.mean, 2 * y * self.columns + 2 * x));
-                        count += 1;
-                    }
+            let near = row.saturating_sub(INK_REACH)..(row + INK_REACH + 1).min(rows);
+            // Low, high and sum of each column of tiles near the row: its neighbours use them again.
+            let mut columns = [(u8::MAX, 0u8, 0i32); MAX_CELLS / 2];
+            for y in near.clone() {
+                let [low, high] =
+                    [&*self.low, &*self.high].map(|plane| plane.get(y * self.tile_columns..).unwrap_or_default());
+                // One cell of the four stands for the tile.
+                let means = self.mean.get(2 * y * self.columns..).unwrap_or_default().iter().step_by(2);
+                let tiles = low.iter().zip(high).zip(means);
+                for (column, ((low, high), mean)) in columns.iter_mut().zip(tiles).take(self.tile_columns) {
+                    *column = (column.0.min(*low), column.1.max(*high), column.2 + i32::from(*mean));
                 }
+            }
+            for column in 0..self.tile_columns {
+                let beside = column.saturating_sub(INK_REACH)..(column + INK_REACH + 1).min(self.tile_columns);
+                let count = (near.len() * beside.len()) as i32;
+                let all = columns.get(beside).unwrap_or_default().iter();
+                let (low, high, sum) =
+                    all.fold((u8::MAX, 0, 0), |all, one| (all.0.min(one.0), all.1.max(one.1), all.2 + one.2));
                 if high.saturating_sub(low) >= 2 * LEAST_CONTRAST {
                     vote += 2 * sum - count * (i32::from(low) + i32::from(high));
                 }
@@ -120,30 +152,35 @@ impl<'w> Paper<'w> {
         if vote < 0 { Polarity::LightInk } else { Polarity::DarkInk }
     }
 
-    /// Finds the threshold of each cell; `false` where nothing stands out from the paper. `spare` holds a byte a cell.
-    pub fn set_thresholds(&mut self, polarity: Polarity, spare: &mut [u8]) -> bool {
+    /// Finds the threshold of each cell; `false` where nothing stands out from the paper.
+    pub fn set_thresholds(&mut self, polarity: Polarity) -> bool {
         let (low, flip) = match polarity {
             Polarity::DarkInk => (&*self.low, 0),
             Polarity::LightInk => (&*self.high, u8::MAX),
         };
         self.threshold.iter_mut().zip(&*self.mean).for_each(|(paper, mean)| *paper = mean ^ flip);
-        extreme(self.threshold, spare, self.columns, CLOSING_REACH, u8::max);
-        extreme(self.threshold, spare, self.columns, CLOSING_REACH, u8::min);
+        extreme::<CLOSING_REACH>(self.threshold, self.columns, 0, u8::max);
+        extreme::<CLOSING_REACH>(self.threshold, self.columns, u8::MAX, u8::min);
         // The least of a tile's cells, so that a slope does not count as ink.
         self.margin.fill(u8::MAX);
-        for (cell, paper) in self.threshold.iter().enumerate() {
-            let tile = cell / self.columns / 2 * self.tile_columns + cell % self.columns / 2;
-            if let Some(place) = self.margin.get_mut(tile) {
-                *place = paper.saturating_sub(at(low, tile) ^ flip).min(*place);
+        for (row, papers) in self.threshold.chunks(self.columns).enumerate() {
+            let tiles = row / 2 * self.tile_columns..;
+            let low = low.get(tiles.clone()).unwrap_or_default();
+            let margins = self.margin.get_mut(tiles).unwrap_or_default();
+            for (papers, (margin, low)) in papers.chunks(2).zip(margins.iter_mut().zip(low)) {
+                let contrast = |paper: &u8| paper.saturating_sub(low ^ flip);
+                *margin = papers.iter().map(contrast).fold(*margin, u8::min);
             }
         }
         let least = self.least_contrast();
-        extreme(self.margin, spare, self.tile_columns, INK_REACH, u8::max);
+        extreme::<INK_REACH>(self.margin, self.tile_columns, 0, u8::max);
         let stands_out = self.margin.iter().any(|contrast| *contrast > least);
         self.margin.iter_mut().for_each(|margin| *margin = ((u32::from(*margin) * INK_PART_Q5 / 32) as u8).max(least));
-        for (cell, paper) in self.threshold.iter_mut().enumerate() {
-            let tile = cell / self.columns / 2 * self.tile_columns + cell % self.columns / 2;
-            *paper = paper.saturating_sub(at(self.margin, tile));
+        for (row, papers) in self.threshold.chunks_mut(self.columns).enumerate() {
+            let margins = self.margin.get(row / 2 * self.tile_columns..).unwrap_or_default();
+            for (papers, margin) in papers.chunks_mut(2).zip(margins) {
+                papers.iter_mut().for_each(|paper| *paper = paper.saturating_sub(*margin));
+            }
         }
         stands_out
     }
@@ -167,31 +204,73 @@ impl<'w> Paper<'w> {
         (plain * 5 / 4).clamp(LEAST_CONTRAST.into(), 127) as u8
     }
 
-    /// The thresholds of row `y`: from cell to cell in a straight line.
-    pub fn threshold_row(&self, y: usize, row: &mut [u8]) {
-        let side = 1 << self.shift;
-        // Places in half pixels from the first cell's middle.
-        let down = (2 * y + 1).saturating_sub(side);
-        let first = (down >> (self.shift + 1)) * self.columns;
-        let part = (down & (2 * side - 1)) as i32;
-        let scale = 2 * side as i32;
-        let level = |column: usize| {
-            let above = at(self.threshold, first + column);
-            let below = self.threshold.get(first + self.columns + column).copied().unwrap_or(above);
-            i32::from(above) * (scale - part) + i32::from(below) * part
-        };
-        let (start, rest) = row.split_at_mut(row.len().min(side / 2));
-        let mut here = level(0);
-        start.fill((here >> (self.shift + 1)) as u8);
-        for (column, pixels) in rest.chunks_mut(side).enumerate() {
-            let next = if column + 1 < self.columns { level(column + 1) } else { here };
-            let step = 2 * (next - here);
-            let mut sum = here * scale + (next - here);
-            for pixel in pixels {
-                *pixel = (sum >> (2 * (self.shift + 1))) as u8;
-                sum += step;
+    /// The rows of tiles that may hold ink: rows of pixels, and words of 4 pixels, whole 32 pixels of them.
+    ///
+    /// Between cells the threshold is never above the highest around, so that a tile whose darkest pixel is not below
+    /// that holds none. On most of a page this spares looking at the pixels.
+    pub fn inked(&self, polarity: Polarity, [width, height]: [usize; 2]) -> impl Iterator<Item = [Range<usize>; 2]> {
+        let tile_side = 2 << self.shift;
+        (0..height.div_ceil(tile_side)).filter_map(move |row| {
+            // Highest threshold of each column of cells, from those of the row above to those of the row below.
+            let cells = (2 * row).saturating_sub(1) * self.columns..;
+            let near = self.threshold.get(cells).unwrap_or_default();
+            let near_rows = if row == 0 { 3 } else { 4 };
+            let mut highest = [0; MAX_CELLS + 2];
+            for cells in near.chunks(self.columns).take(near_rows) {
+                highest.iter_mut().skip(1).zip(cells).for_each(|(high, cell)| *high = (*high).max(*cell));
             }
-            here = next;
+            let is_inked = |column: &usize| {
+                let tile = row * self.tile_columns + column;
+                let darkest = match polarity {
+                    Polarity::DarkInk => at(self.low, tile),
+                    Polarity::LightInk => (!at(self.high, tile)).saturating_sub(ROUNDING),
+                };
+                let around = highest.get(2 * column..2 * column + 4).unwrap_or_default();
+                around.iter().any(|threshold| darkest < *threshold)
+            };
+            let first = (0..self.tile_columns).find(is_inked)?;
+            let last = (first..self.tile_columns).rfind(is_inked)?;
+            let [left, right] = [first * tile_side / 32, ((last + 1) * tile_side).div_ceil(32)];
+            let rows = row * tile_side..((row + 1) * tile_side).min(height);
+            Some([rows, 8 * left..(8 * right).min(width.div_ceil(4))])
+        })
+    }
+
+    /// The thresholds of words `words` of row `y`, from a multiple of four words on: from cell to cell in a straight
+    /// line. They are written to the start of `row`, up to a whole cell.
+    pub fn threshold_row(&self, y: usize, words: &Range<usize>, row: &mut [u32]) {
+        match self.shift {
+            2 => self.threshold_cells::<4>(y, words, row),
+            3 => self.threshold_cells::<8>(y, words, row),
+            _ => self.threshold_cells::<16>(y, words, row),
+        }
+    }
+
+    fn threshold_cells<const SIDE: usize>(&self, y: usize, words: &Range<usize>, row: &mut [u32]) {
+        // Places in half pixels from the first cell's middle, of which there are `scale` from one middle to the next.
+        let scale = 2 * SIDE;
+        let down = (2 * y + 1).saturating_sub(SIDE);
+        let above = self.threshold.get(down / scale * self.columns..).unwrap_or_default();
+        let below = above.get(self.columns..).filter(|below| !below.is_empty()).unwrap_or(above);
+        let [part, scale] = [down % scale, scale].map(|part| part as i32);
+        let level = |column: usize| i32::from(at(above, column)) * (scale - part) + i32::from(at(below, column)) * part;
+        let last = self.columns - 1;
+        let first = 4 * words.start / SIDE;
+        let mut here = level(first);
+        let mut before = first.checked_sub(1).map_or(here, level);
+        let (cells, _) = bytes_of(row).as_chunks_mut::<SIDE>();
+        for (column, cell) in (first..(4 * words.end).div_ceil(SIDE)).zip(cells) {
+            let behind = level((column + 1).min(last));
+            // The left half lies on the line from the cell before, the right half on the one to the cell behind.
+            let lines = [(before, here, SIDE as i32 + 1), (here, behind, 1)];
+            for (pixels, (from, to, place)) in cell.chunks_exact_mut(SIDE / 2).zip(lines) {
+                let mut sum = from * scale + (to - from) * place;
+                for pixel in pixels {
+                    *pixel = (sum as u32 / (scale * scale) as u32) as u8;
+                    sum += 2 * (to - from);
+                }
+            }
+            (before, here) = (here, behind);
         }
     }
 
@@ -215,20 +294,61 @@ fn at(plane: &[u8], index: usize) -> u8 {
     plane.get(index).copied().unwrap_or(0)
 }
 
-/// Replaces each value by the extreme of those at most `reach` places away, along rows and then along columns.
-fn extreme(plane: &mut [u8], spare: &mut [u8], columns: usize, reach: usize, pick: fn(u8, u8) -> u8) {
-    let columns = columns.max(1);
-    for (from, to) in plane.chunks(columns).zip(spare.chunks_mut(columns)) {
-        for (x, to) in to.iter_mut().enumerate().take(from.len()) {
-            let near = from.get(x.saturating_sub(reach)..(x + reach + 1).min(from.len())).unwrap_or_default();
-            *to = near.iter().copied().reduce(pick).unwrap_or(0);
-        }
+/// Sum, least and most of pixels; of every second one in each half word. A cell's half of 128 pixels fits.
+#[derive(Clone, Copy)]
+struct Tally {
+    sum: u32,
+    low: u32,
+    high: u32,
+}
+
+impl Tally {
+    const NOTHING: Self = Self { sum: 0, low: LANES, high: 0 };
+
+    /// Adds the four pixels of a word. Those that do not count are 255 in `low`, 0 in `high`.
+    fn add(&mut self, low: u32, high: u32) {
+        self.sum += (high & LANES) + (high >> 8 & LANES);
+        let [least, _] = in_order(low & LANES, low >> 8 & LANES);
+        let [_, most] = in_order(high & LANES, high >> 8 & LANES);
+        [self.low, _] = in_order(self.low, least);
+        [_, self.high] = in_order(self.high, most);
     }
-    let rows = plane.len() / columns;
-    for (y, to) in plane.chunks_mut(columns).enumerate() {
-        for (x, to) in to.iter_mut().enumerate() {
-            let near = y.saturating_sub(reach)..(y + reach + 1).min(rows);
-            *to = near.map(|y| at(spare, y * columns + x)).reduce(pick).unwrap_or(0);
+}
+
+/// The lesser and the greater of two bytes, in both half words.
+fn in_order(a: u32, b: u32) -> [u32; 2] {
+    // The bit above each byte stays where `a` is not less, and makes a mask of its lane.
+    let difference = (a | 0x0100_0100) - b;
+    let excess = difference & ((difference >> 8 & 0x0001_0001) * 0xff);
+    [a - excess, b + excess]
+}
+
+/// Replaces each value by the extreme of those at most `REACH` places away, along rows and then along columns; `none` is
+/// what changes no extreme.
+fn extreme<const REACH: usize>(plane: &mut [u8], columns: usize, none: u8, pick: impl Fn(u8, u8) -> u8) {
+    let plane = Cell::from_mut(plane).as_slice_of_cells();
+    plane.chunks(columns).for_each(|row| extreme_of_line::<REACH>(row.iter(), none, &pick));
+    (0..columns).for_each(|x| extreme_of_line::<REACH>(plane.iter().skip(x).step_by(columns), none, &pick));
+}
+
+/// Windows of 2, 4, … places are the extremes of two half as wide, and the whole window that of two that overlap.
+fn extreme_of_line<'c, const REACH: usize>(
+    line: impl Iterator<Item = &'c Cell<u8>> + Clone,
+    none: u8,
+    pick: impl Fn(u8, u8) -> u8,
+) {
+    let mut padded = [none; MAX_CELLS + 2 * CLOSING_REACH];
+    let padded = Cell::from_mut(&mut padded[..]).as_slice_of_cells();
+    let inner = padded.iter().skip(REACH).zip(line.clone());
+    let count = inner.map(|(to, from)| to.set(from.get())).count();
+    let padded = padded.get(..count + 2 * REACH).unwrap_or_default();
+    let mut wide = 1;
+    while 2 * wide <= 2 * REACH + 1 {
+        for (to, from) in padded.iter().zip(padded.iter().skip(wide)) {
+            to.set(pick(to.get(), from.get()));
         }
+        wide *= 2;
     }
+    let ends = padded.iter().zip(padded.iter().skip(2 * REACH + 1 - wide));
+    line.zip(ends).for_each(|(to, (left, right))| to.set(pick(left.get(), right.get())));
 }

@@ -2,7 +2,8 @@
 
 use super::bits::{Bits, Blob};
 use super::paper::Paper;
-use super::{Frame, Polarity};
+use super::{Frame, Polarity, bytes_of};
+use core::ops::Range;
 
 /// Most digits that are told of one frame; of more, the largest.
 pub const MAX_DIGITS: usize = 12;
@@ -57,6 +58,11 @@ impl Region {
     fn is_solid(&self) -> bool {
         let [width, height] = [self.width(), self.height()];
         10 * self.area as usize > 7 * width * height && 5 * width > 2 * height
+    }
+
+    /// Words of four pixels that hold it and two pixels on each side.
+    fn words(&self, width: usize) -> Range<usize> {
+        usize::from(self.left.saturating_sub(2)) / 4..(usize::from(self.right) + 2).min(width).div_ceil(4)
     }
 
     fn has_row(&self, y: usize) -> bool {
@@ -165,17 +171,17 @@ impl Digits {
     }
 
     /// Drops what has soft edges: shadows, and light that falls through between them, and glare.
-    pub(super) fn keep_sharp(&mut self, frame: &Frame<'_>, ink: &Bits<'_>, paper: &Paper<'_>, grey: &mut [u8]) {
+    pub(super) fn keep_sharp(&mut self, frame: &Frame<'_>, ink: &Bits<'_>, paper: &Paper<'_>, row: &mut [u32]) {
         let mut edges = [Edges::default(); MAX_DIGITS];
         for (region, edges) in self.iter().zip(&mut edges) {
             let [across, down] = [[region.left, region.right], [region.top, region.bottom]].map(|s| s.map(usize::from));
             edges.least_step = (LEAST_STEP * paper.depth(across, down) / 100) as i32;
         }
         for y in 0..frame.height() {
-            if !self.iter().any(|region| region.has_row(y)) {
-                continue;
-            }
-            frame.grey_row(y, self.polarity, grey);
+            let here = self.iter().filter(|region| region.has_row(y)).map(|region| region.words(frame.width()));
+            let Some(words) = here.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else { continue };
+            frame.grey_row(y, self.polarity, words, row);
+            let grey = bytes_of(row).get(..frame.width()).unwrap_or_default();
             for (region, edges) in self.iter().zip(&mut edges).filter(|(region, _)| region.has_row(y)) {
                 edges.add(ink.row(y), grey, [region.left, region.right].map(usize::from));
             }
@@ -226,12 +232,17 @@ impl Edges {
     fn add(&mut self, ink: &[u32], grey: &[u8], [left, right]: [usize; 2]) {
         let is_ink = |x: usize| ink.get(x / 32).is_some_and(|word| word >> (x % 32) & 1 != 0);
         let level = |x: usize| i32::from(grey.get(x).copied().unwrap_or(0));
-        let mut before = false;
+        let mut before = 0;
         // Ink touches no border, so that there is a pixel on each side of it.
-        for x in left..=right {
-            let here = x < right && is_ink(x);
-            if here != before {
-                let (outside, inside, next) = if here {
+        for index in left / 32..=right / 32 {
+            let inside = below(right, index) & !below(left, index);
+            let word = ink.get(index).copied().unwrap_or(0) & inside;
+            // Pixels that differ from the one before.
+            let mut turns = word ^ (word << 1 | before >> 31);
+            before = word;
+            while turns != 0 {
+                let x = 32 * index + turns.trailing_zeros() as usize;
+                let (outside, inside, next) = if word & turns & turns.wrapping_neg() != 0 {
                     (x.saturating_sub(2), x, if is_ink(x + 1) { x + 1 } else { x })
                 } else {
                     (x + 1, x - 1, if is_ink(x.saturating_sub(2)) { x - 2 } else { x - 1 })
@@ -242,9 +253,18 @@ impl Edges {
                 }
                 self.count += 1;
                 self.sharp += u32::from(step >= self.least_step);
+                turns &= turns - 1;
             }
-            before = here;
         }
+    }
+}
+
+/// The bits of word `index` of a row that stand for columns left of `column`.
+fn below(column: usize, index: usize) -> u32 {
+    match column.saturating_sub(32 * index) {
+        0 => 0,
+        columns @ 1..32 => (1 << columns) - 1,
+        _ => u32::MAX,
     }
 }
 
