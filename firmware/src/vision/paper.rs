@@ -331,24 +331,22 @@ fn extreme<const REACH: usize>(plane: &mut [u8], columns: usize, none: u8, pick:
     (0..columns).for_each(|x| extreme_of_line::<REACH>(plane.iter().skip(x).step_by(columns), none, &pick));
 }
 
-/// Windows of 2, 4, … places are the extremes of two half as wide, and the whole window that of two that overlap.
+/// Four places at once: their windows have all but three values at each end in common.
 fn extreme_of_line<'c, const REACH: usize>(
     line: impl Iterator<Item = &'c Cell<u8>> + Clone,
     none: u8,
     pick: impl Fn(u8, u8) -> u8,
 ) {
     let mut padded = [none; MAX_CELLS + 2 * CLOSING_REACH];
-    let padded = Cell::from_mut(&mut padded[..]).as_slice_of_cells();
-    let inner = padded.iter().skip(REACH).zip(line.clone());
-    let count = inner.map(|(to, from)| to.set(from.get())).count();
-    let padded = padded.get(..count + 2 * REACH).unwrap_or_default();
-    let mut wide = 1;
-    while 2 * wide <= 2 * REACH + 1 {
-        for (to, from) in padded.iter().zip(padded.iter().skip(wide)) {
-            to.set(pick(to.get(), from.get()));
-        }
-        wide *= 2;
+    let mut extremes = [0; MAX_CELLS];
+    let inner = padded.iter_mut().skip(REACH).zip(line.clone());
+    let count = inner.map(|(to, from)| *to = from.get()).count();
+    let windows = padded.windows(2 * REACH + 4).step_by(4);
+    for (four, near) in extremes.as_chunks_mut::<4>().0.iter_mut().zip(windows).take(count.div_ceil(4)) {
+        let [a, b, c, shared @ .., x, y, z] = near else { return };
+        let shared = shared.iter().fold(none, |all, one| pick(all, *one));
+        let [bc, xy] = [pick(*b, *c), pick(*x, *y)];
+        *four = [pick(*a, bc), pick(bc, *x), pick(*c, xy), pick(xy, *z)].map(|ends| pick(shared, ends));
     }
-    let ends = padded.iter().zip(padded.iter().skip(2 * REACH + 1 - wide));
-    line.zip(ends).for_each(|(to, (left, right))| to.set(pick(left.get(), right.get())));
+    line.zip(extremes).for_each(|(place, extreme)| place.set(extreme));
 }
