@@ -88,11 +88,16 @@ impl<'w> Bits<'w> {
             pixels => u32::MAX << pixels,
         };
         let row = self.row_mut(y);
-        let places = row.iter_mut().skip(first).zip(grey.chunks(8).zip(thresholds.chunks(8)));
-        for (place, (grey, thresholds)) in places {
-            // From the right, so that each four pixels move those before them up.
-            let words = grey.iter().zip(thresholds).rev();
-            *place = words.fold(0, |bits, (grey, thresholds)| bits << 4 | darker(*grey, *thresholds));
+        // From the right, so that each four pixels move those before them up.
+        let gather = |grey: &[u32], thresholds: &[u32]| {
+            grey.iter().zip(thresholds).rfold(0, |bits, (grey, thresholds)| bits << 4 | darker(*grey, *thresholds))
+        };
+        let (wholes, rest) = grey.as_chunks::<8>();
+        let places = row.get_mut(first..).unwrap_or_default();
+        let parts = wholes.iter().zip(thresholds.as_chunks::<8>().0);
+        places.iter_mut().zip(parts).for_each(|(place, (grey, thresholds))| *place = gather(grey, thresholds));
+        if let (Some(place), Some(thresholds)) = (places.get_mut(wholes.len()), thresholds.get(8 * wholes.len()..)) {
+            *place = gather(rest, thresholds.get(..rest.len()).unwrap_or_default());
         }
         if let Some(last) = row.last_mut() {
             *last &= !beyond;

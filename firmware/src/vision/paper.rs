@@ -252,8 +252,8 @@ impl<'w> Paper<'w> {
         let down = (2 * y + 1).saturating_sub(SIDE);
         let above = self.threshold.get(down / scale * self.columns..).unwrap_or_default();
         let below = above.get(self.columns..).filter(|below| !below.is_empty()).unwrap_or(above);
-        let [part, scale] = [down % scale, scale].map(|part| part as i32);
-        let level = |column: usize| i32::from(at(above, column)) * (scale - part) + i32::from(at(below, column)) * part;
+        let [part, rest] = [down % scale, scale - down % scale].map(|part| part as i32);
+        let level = |column: usize| i32::from(at(above, column)) * rest + i32::from(at(below, column)) * part;
         let last = self.columns - 1;
         let first = 4 * words.start / SIDE;
         let mut here = level(first);
@@ -262,14 +262,9 @@ impl<'w> Paper<'w> {
         for (column, cell) in (first..(4 * words.end).div_ceil(SIDE)).zip(cells) {
             let behind = level((column + 1).min(last));
             // The left half lies on the line from the cell before, the right half on the one to the cell behind.
-            let lines = [(before, here, SIDE as i32 + 1), (here, behind, 1)];
-            for (pixels, (from, to, place)) in cell.chunks_exact_mut(SIDE / 2).zip(lines) {
-                let mut sum = from * scale + (to - from) * place;
-                for pixel in pixels {
-                    *pixel = (sum as u32 / (scale * scale) as u32) as u8;
-                    sum += 2 * (to - from);
-                }
-            }
+            let (left, right) = cell.split_at_mut(SIDE / 2);
+            draw::<SIDE>(left, [before, here], SIDE as i32 + 1);
+            draw::<SIDE>(right, [here, behind], 1);
             (before, here) = (here, behind);
         }
     }
@@ -321,6 +316,16 @@ fn in_order(a: u32, b: u32) -> [u32; 2] {
     let difference = (a | 0x0100_0100) - b;
     let excess = difference & ((difference >> 8 & 0x0001_0001) * 0xff);
     [a - excess, b + excess]
+}
+
+/// Half a cell's pixels on a straight line between levels in 1/`2·SIDE`, from a place in half pixels behind `from` on.
+fn draw<const SIDE: usize>(pixels: &mut [u8], [from, to]: [i32; 2], place: i32) {
+    let scale = 2 * SIDE as i32;
+    let mut sum = from * scale + (to - from) * place;
+    for pixel in pixels {
+        *pixel = (sum as u32 / (scale * scale) as u32) as u8;
+        sum += 2 * (to - from);
+    }
 }
 
 /// Replaces each value by the extreme of those at most `REACH` places away, along rows and then along columns; `none` is
