@@ -90,12 +90,10 @@ impl<'w> Paper<'w> {
             pixels => u32::MAX << (8 * pixels),
         };
         frame.each_smooth_row(Polarity::DarkInk, all_rows, all_words, rows, |y, grey| {
-            let Some((last, whole)) = grey.split_last() else { return };
-            for (words, tally) in whole.chunks(side / 4).zip(&mut tallies) {
-                words.iter().for_each(|word| tally.add(*word, *word));
-            }
-            if let Some(tally) = tallies.get_mut(whole.len() / (side / 4)) {
-                tally.add(last | beyond, last & !beyond);
+            match side {
+                4 => add_row::<1>(grey, beyond, &mut tallies),
+                8 => add_row::<2>(grey, beyond, &mut tallies),
+                _ => add_row::<4>(grey, beyond, &mut tallies),
             }
             if y + 1 == frame.height() || (y + 1) % side == 0 {
                 self.note(y >> self.shift, y % side + 1, frame.width(), &mut tallies);
@@ -307,6 +305,20 @@ impl Tally {
         let [_, most] = in_order(high & LANES, high >> 8 & LANES);
         [self.low, _] = in_order(self.low, least);
         [_, self.high] = in_order(self.high, most);
+    }
+}
+
+/// Adds a row of pixels to the tallies of cells that are `WORDS` words wide. Of the last word, the bits of `beyond` do
+/// not count.
+fn add_row<const WORDS: usize>(grey: &[u32], beyond: u32, tallies: &mut [Tally]) {
+    let Some((last, whole)) = grey.split_last() else { return };
+    let (cells, rest) = whole.as_chunks::<WORDS>();
+    for (words, tally) in cells.iter().zip(&mut *tallies) {
+        words.iter().for_each(|word| tally.add(*word, *word));
+    }
+    if let Some(tally) = tallies.get_mut(cells.len()) {
+        rest.iter().for_each(|word| tally.add(*word, *word));
+        tally.add(last | beyond, last & !beyond);
     }
 }
 
