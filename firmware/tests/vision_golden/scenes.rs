@@ -76,7 +76,9 @@ type Stroke = ([i32; 2], [i32; 2], i32);
 /// The scene of this number.
 pub fn scene(number: usize) -> Scene {
     let mut random = Random((number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    (0..4).for_each(|_| drop(random.below(2)));
+    (0..4).for_each(|_| {
+        random.below(2);
+    });
     let size = if number.is_multiple_of(2) { [160, 120] } else { SIZES[number / 2 % SIZES.len()] };
     let grey = grey(number, size, &mut random);
     let format = FORMATS[number / 3 % FORMATS.len()];
