@@ -52,6 +52,7 @@ const fn cells(width: usize, height: usize) -> [usize; 2] {
 /// Brightness by cell and by tile.
 pub struct Paper<'w> {
     shift: u32,
+    /// At least 1, which `max(1)` tells the compiler where it would look for 0 and panic.
     columns: usize,
     tile_columns: usize,
     /// By cell.
@@ -105,7 +106,7 @@ impl<'w> Paper<'w> {
     /// Takes over what was measured in `lines` rows of pixels, row `row` of cells.
     fn note(&mut self, row: usize, lines: usize, width: usize, tallies: &mut [Tally]) {
         let side = 1 << self.shift;
-        let means = self.mean.chunks_mut(self.columns).nth(row).unwrap_or_default();
+        let means = self.mean.chunks_mut(self.columns.max(1)).nth(row).unwrap_or_default();
         for (column, (mean, tally)) in means.iter_mut().zip(tallies).enumerate() {
             let Tally { sum, low, high } = core::mem::replace(tally, Tally::NOTHING);
             let pixels = side.min(width - column * side) * lines;
@@ -161,7 +162,7 @@ impl<'w> Paper<'w> {
         extreme::<CLOSING_REACH>(self.threshold, self.columns, u8::MAX, u8::min);
         // The least of a tile's cells, so that a slope does not count as ink.
         self.margin.fill(u8::MAX);
-        for (row, papers) in self.threshold.chunks(self.columns).enumerate() {
+        for (row, papers) in self.threshold.chunks(self.columns.max(1)).enumerate() {
             let tiles = row / 2 * self.tile_columns..;
             let low = low.get(tiles.clone()).unwrap_or_default();
             let margins = self.margin.get_mut(tiles).unwrap_or_default();
@@ -174,7 +175,7 @@ impl<'w> Paper<'w> {
         extreme::<INK_REACH>(self.margin, self.tile_columns, 0, u8::max);
         let stands_out = self.margin.iter().any(|contrast| *contrast > least);
         self.margin.iter_mut().for_each(|margin| *margin = ((u32::from(*margin) * INK_PART_Q5 / 32) as u8).max(least));
-        for (row, papers) in self.threshold.chunks_mut(self.columns).enumerate() {
+        for (row, papers) in self.threshold.chunks_mut(self.columns.max(1)).enumerate() {
             let margins = self.margin.get(row / 2 * self.tile_columns..).unwrap_or_default();
             for (papers, margin) in papers.chunks_mut(2).zip(margins) {
                 papers.iter_mut().for_each(|paper| *paper = paper.saturating_sub(*margin));
@@ -214,7 +215,7 @@ impl<'w> Paper<'w> {
             let near = self.threshold.get(cells).unwrap_or_default();
             let near_rows = if row == 0 { 3 } else { 4 };
             let mut highest = [0; MAX_CELLS + 2];
-            for cells in near.chunks(self.columns).take(near_rows) {
+            for cells in near.chunks(self.columns.max(1)).take(near_rows) {
                 highest.iter_mut().skip(1).zip(cells).for_each(|(high, cell)| *high = (*high).max(*cell));
             }
             let is_inked = |column: &usize| {
@@ -343,6 +344,7 @@ fn draw<const SIDE: usize>(pixels: &mut [u8], [from, to]: [i32; 2], place: i32) 
 /// Replaces each value by the extreme of those at most `REACH` places away, along rows and then along columns; `none` is
 /// what changes no extreme.
 fn extreme<const REACH: usize>(plane: &mut [u8], columns: usize, none: u8, pick: impl Fn(u8, u8) -> u8) {
+    let columns = columns.max(1);
     let plane = Cell::from_mut(plane).as_slice_of_cells();
     plane.chunks(columns).for_each(|row| extreme_of_line::<REACH>(row.iter(), none, &pick));
     (0..columns).for_each(|x| extreme_of_line::<REACH>(plane.iter().skip(x).step_by(columns), none, &pick));
