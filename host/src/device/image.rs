@@ -14,6 +14,8 @@ pub struct Firmware {
     pub elf: Vec<u8>,
     /// Bytes in flash: code, constants and initial values.
     pub flash_bytes: u32,
+    /// Name and bytes of each section in flash.
+    pub flash_sections: Vec<(String, u32)>,
     /// Bytes of RAM that statics take: arena, scratch and buffers.
     pub static_bytes: u32,
     /// RAM left to the stack; the core starts at its end.
@@ -52,9 +54,16 @@ impl Firmware {
         let stack = symbol("_stack_end")?..symbol("_stack_start")?;
         let rtt_address = symbol("_SEGGER_RTT")?.into();
         let flash_bytes = file.segments().map(|segment| segment.file_range().1 as u32).sum();
-        let is_in_ram = |flags| matches!(flags, SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC | elf::SHF_WRITE) == u64::from(elf::SHF_ALLOC | elf::SHF_WRITE));
+        let has = |flags, wanted| matches!(flags, SectionFlags::Elf { sh_flags } if sh_flags & wanted == wanted);
+        let is_allocated = |flags| has(flags, u64::from(elf::SHF_ALLOC));
+        let is_in_ram = |flags| has(flags, u64::from(elf::SHF_ALLOC | elf::SHF_WRITE));
         let static_bytes =
             file.sections().filter(|section| is_in_ram(section.flags())).map(|section| section.size() as u32).sum();
+        let flash_sections = file
+            .sections()
+            .filter(|section| section.file_range().is_some() && is_allocated(section.flags()) && section.size() > 0)
+            .filter_map(|section| Some((section.name().ok()?.to_owned(), section.size() as u32)))
+            .collect();
         let mut functions: Vec<_> = file
             .symbols()
             .filter(|symbol| symbol.kind() == object::SymbolKind::Text && symbol.size() > 0)
@@ -64,7 +73,7 @@ impl Firmware {
             })
             .collect();
         functions.sort_by_key(|(range, _)| range.start);
-        Ok(Self { flash_bytes, static_bytes, stack, rtt_address, functions, elf })
+        Ok(Self { flash_bytes, flash_sections, static_bytes, stack, rtt_address, functions, elf })
     }
 
     /// The function that `address` lies in.

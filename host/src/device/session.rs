@@ -83,7 +83,14 @@ impl Session {
     /// As [`Session::open_at`], with a firmware that has been built already; leaves it to the caller to ask whether
     /// the device takes the model.
     pub fn open_with(board: &'static Board, place: Place, container: &[u8], firmware: Firmware) -> Result<Self> {
-        Self::program(board, place, container, firmware, true)
+        Self::program(board, place, container, firmware, true, &[])
+    }
+
+    /// As [`Session::open`], on an emulator of its own that is started with `more` arguments.
+    pub fn open_emulated(board: &'static Board, container: &[u8], more: &[String]) -> Result<Self> {
+        let mut session = Self::program(board, Place::Emulated, container, Firmware::build(board)?, true, more)?;
+        session.check_model()?;
+        Ok(session)
     }
 
     /// Fails, with the device's reason, when it refuses the model.
@@ -98,7 +105,7 @@ impl Session {
     /// [`Session::hello`] tells.
     pub fn swap_model(board: &'static Board, place: Place, container: &[u8]) -> Result<Self> {
         let firmware = Firmware::build(board)?;
-        Self::program(board, place, container, firmware, false)
+        Self::program(board, place, container, firmware, false, &[])
     }
 
     fn program(
@@ -107,9 +114,10 @@ impl Session {
         container: &[u8],
         firmware: Firmware,
         with_firmware: bool,
+        more: &[String],
     ) -> Result<Self> {
         flash::check_size(board, container)?;
-        let (mut probe, emulator) = attach(board, &place)?;
+        let (mut probe, emulator) = attach(board, &place, more)?;
         let elf = with_firmware.then_some(firmware.elf.as_slice());
         flash::program(&mut probe, board, Image { firmware: elf, model: Some(container) })?;
         let link = start(&mut probe, &firmware).with_context(|| format!("{} does not start", board.name))?;
@@ -310,9 +318,9 @@ impl Session {
     }
 }
 
-/// Takes the probe at `place`, or starts an emulator and takes its.
-pub fn attach(board: &Board, place: &Place) -> Result<(probe_rs::Session, Option<u32>)> {
-    let (probe, emulator) = open_probe(board, place)?;
+/// Takes the probe at `place`, or starts an emulator with `more` arguments and takes its.
+pub fn attach(board: &Board, place: &Place, more: &[String]) -> Result<(probe_rs::Session, Option<u32>)> {
+    let (probe, emulator) = open_probe(board, place, more)?;
     let mut registry = Registry::from_builtin_families();
     if let Some(description) = board.chip_description {
         registry.add_target_family_from_yaml(description).context("the chip description cannot be read")?;
@@ -323,14 +331,14 @@ pub fn attach(board: &Board, place: &Place) -> Result<(probe_rs::Session, Option
     Ok((session, emulator))
 }
 
-fn open_probe(board: &Board, place: &Place) -> Result<(Probe, Option<u32>)> {
+fn open_probe(board: &Board, place: &Place, more: &[String]) -> Result<(Probe, Option<u32>)> {
     match place {
         Place::Emulated => {
             let spec = board.machine.as_ref().with_context(|| format!("{} cannot be emulated", board.name))?;
             // Of this tool's firmware it is known that the model is no code. Among a model's bytes are hundreds that look like
             // breakpoints, and QEMU goes through all of them for each instruction of a page that has one.
             let code = spec.code.start..spec.code.end.min(board.model.start);
-            let emulator = Emulator::start(&setup::qemu()?, &MachineSpec { code, ..*spec })?;
+            let emulator = Emulator::start(&setup::qemu()?, &MachineSpec { code, ..*spec }, more)?;
             let process_id = emulator.process_id();
             Ok((emulator.into_probe(), process_id))
         }

@@ -66,9 +66,9 @@ pub struct QemuMachine {
 }
 
 impl QemuMachine {
-    /// Starts `program` and connects; the core is stopped at reset.
-    pub fn start(program: &Path, spec: &MachineSpec) -> Result<Self> {
-        let process = Qemu::start(program, spec)?;
+    /// Starts `program` with `more` arguments and connects; the core is stopped at reset.
+    pub fn start(program: &Path, spec: &MachineSpec, more: &[String]) -> Result<Self> {
+        let process = Qemu::start(program, spec, more)?;
         let has_ended = || process.has_ended();
         let connections = Gdb::connect(&process.gdb_socket(), &has_ended)
             .and_then(|gdb| Ok((gdb, Qtest::connect(&process.qtest_socket(), &has_ended)?)));

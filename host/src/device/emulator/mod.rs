@@ -48,6 +48,8 @@ pub struct MachineSpec {
     pub arguments: &'static [&'static str],
     /// Where a program can lie; one that is not this tool's firmware may take the model's region too.
     pub code: Range<u32>,
+    /// The word that the firmware reads as its clock.
+    pub clock: u32,
 }
 
 /// An emulated board that has been started, before a debugger takes it.
@@ -57,10 +59,10 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts `qemu` with the core halted at reset. The process ends when the probe is dropped or
-    /// this process ends.
-    pub fn start(qemu: &Path, spec: &MachineSpec) -> Result<Self> {
-        let machine = QemuMachine::start(qemu, spec)?;
+    /// Starts `qemu` with the core halted at reset, and with `more` arguments than the machine's own. The process
+    /// ends when the probe is dropped or this process ends.
+    pub fn start(qemu: &Path, spec: &MachineSpec, more: &[String]) -> Result<Self> {
+        let machine = QemuMachine::start(qemu, spec, more)?;
         let process_id = machine.process_id();
         let core = CoreDebug::new(machine, spec.code.clone())
             .with_context(|| format!("the emulated machine {} does not answer", spec.name))?;

@@ -32,9 +32,9 @@ pub struct Qemu {
 }
 
 impl Qemu {
-    /// Starts `program` (a `qemu-system-arm`) with the core halted at reset. The sockets lie in a
-    /// new folder that only this user can enter.
-    pub fn start(program: &Path, machine: &MachineSpec) -> Result<Self> {
+    /// Starts `program` (a `qemu-system-arm`) with the core halted at reset, and with `more` arguments than the
+    /// machine's own. The sockets lie in a new folder that only this user can enter.
+    pub fn start(program: &Path, machine: &MachineSpec, more: &[String]) -> Result<Self> {
         let folder = private_folder().context("cannot create a folder for the emulator's sockets")?;
         let socket = |name: &str| format!("unix:{},server=on,wait=off", folder.join(name).display());
         let spawned = Command::new("/bin/sh")
@@ -47,6 +47,7 @@ impl Qemu {
             .arg("-pidfile")
             .arg(folder.join("pid"))
             .args(machine.arguments)
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -136,8 +137,8 @@ mod tests {
 
     #[test]
     fn the_folder_goes_even_when_nothing_is_dropped() {
-        let spec = MachineSpec { name: "none", arguments: &[], code: 0..0 };
-        let mut qemu = Qemu::start(Path::new("/bin/true"), &spec).unwrap();
+        let spec = MachineSpec { name: "none", arguments: &[], code: 0..0, clock: 0 };
+        let mut qemu = Qemu::start(Path::new("/bin/true"), &spec, &[]).unwrap();
         let folder = qemu.folder.clone();
         assert!(folder.is_dir());
         // What the end of this process would close.

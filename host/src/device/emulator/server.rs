@@ -30,14 +30,14 @@ impl Server {
     /// Serves one client after the other, until one comes when `stop` is set. All see the same board; one whose emulator has
     /// ended is started afresh for the next client.
     pub fn serve(&self, qemu: &Path, spec: &MachineSpec, stop: &AtomicBool) -> Result<()> {
-        let mut emulator = Emulator::start(qemu, spec)?;
+        let mut emulator = Emulator::start(qemu, spec, &[])?;
         for stream in self.listener.incoming() {
             if stop.load(Ordering::Relaxed) {
                 break;
             }
             let stream = stream.context("a client could not connect")?;
             if emulator.has_ended() {
-                emulator = Emulator::start(qemu, spec)?;
+                emulator = Emulator::start(qemu, spec, &[])?;
             }
             // A client that leaves in the middle is no reason to stop.
             let _ = converse(stream, &mut emulator);
