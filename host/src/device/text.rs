@@ -22,14 +22,14 @@ impl Session {
         self.done(&replies[0], &Request::Reset).map(drop)
     }
 
-    /// Lets the board read on; gives the ticks of its clock that the words took.
-    pub fn push_text(&mut self, text: &[u8]) -> Result<u64> {
-        let mut ticks = 0;
+    /// Lets the board read on, part by part; gives the ticks of its clock that each part took.
+    pub fn push_text(&mut self, text: &[u8]) -> Result<Vec<u32>> {
+        let mut ticks = Vec::new();
         // The board answers a request when it has read it: not too many at once, or its answer would come too late.
         for part in text.chunks(TEXT_BYTES) {
             let request = Request::Text { data: part };
             let replies = self.exchange(&[request])?;
-            ticks += u64::from(self.done(&replies[0], &request)?);
+            ticks.push(self.done(&replies[0], &request)?);
         }
         Ok(ticks)
     }
