@@ -179,8 +179,6 @@ fn answer<'r>(
                 _ => Err(ErrorCode::Malformed),
             }
         }
-        #[cfg(not(feature = "frames"))]
-        _ => Err(ErrorCode::NoFrame),
     }
 }
 

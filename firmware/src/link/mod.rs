@@ -11,6 +11,7 @@ mod frames;
 pub use device::Device;
 
 use crate::model;
+#[cfg(feature = "frames")]
 use crate::vision::Format;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,7 @@ pub enum Request<'a> {
     /// End the last word and bring the output up to date with the text. Answered by [`Reply::Text`].
     Answer,
     /// Begin a frame, all zeros, in place of a camera's. Answered by [`Reply::Done`] with 0 ticks.
+    #[cfg(feature = "frames")]
     Frame {
         /// Pixels a row.
         width: u16,
@@ -73,6 +75,7 @@ pub enum Request<'a> {
         format: Format,
     },
     /// Bytes into the frame from `offset` on. Answered by [`Reply::Done`] with 0 ticks.
+    #[cfg(feature = "frames")]
     Pixels {
         /// Bytes from the start of the frame.
         offset: u32,
@@ -81,17 +84,20 @@ pub enum Request<'a> {
         data: &'a [u8],
     },
     /// Look for digits in the frame and read them. Answered by [`Reply::Look`].
+    #[cfg(feature = "frames")]
     Look {
         /// How many to read at most: those with the most ink.
         most: u8,
     },
     /// What was read. Answered by [`Reply::Reading`].
+    #[cfg(feature = "frames")]
     Reading {
         /// Place among what was read, from left to right.
         index: u8,
     },
     /// Bytes of the memory that [`vision`](crate::vision) worked in, as the last [`Request::Look`] left it. Answered by
     /// [`Reply::Data`].
+    #[cfg(feature = "frames")]
     Scratch {
         /// Bytes from the start of the memory.
         offset: u32,
@@ -125,6 +131,7 @@ pub enum Reply<'a> {
         ticks: u32,
     },
     /// The frame has been looked at.
+    #[cfg(feature = "frames")]
     Look {
         /// How many regions have been read.
         count: u8,
@@ -132,6 +139,7 @@ pub enum Reply<'a> {
         ticks: u32,
     },
     /// What was read in a region.
+    #[cfg(feature = "frames")]
     Reading {
         /// First column, first row, column behind the last, row below the last.
         place: [u16; 4],
