@@ -6,6 +6,7 @@ use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters}
 use firmware::model::{Element, Preference, Tensor};
 use host::device::emulator::server::Server;
 use host::device::{Place, Session, board};
+use host::export::pack_for;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -63,11 +64,11 @@ fn a_model_is_replaced_or_refused_in_one_sentence() {
     let socket = folder.path().join("probe");
     let server = Server::bind(&socket).unwrap();
     let qemu = host::setup::qemu().unwrap();
-    // Serves until this process ends.
     // Serves until this process ends, and its emulator with it.
     std::thread::spawn(move || server.serve(&qemu, board.machine.as_ref().unwrap(), &AtomicBool::new(false)));
     let selector = format!("20b7:9db1:unix:{}", socket.display());
-    drop(Session::open_at(board, Place::Attached(selector.clone()), &container(4)).unwrap());
+    let packed = pack_for(&container(4), board.core.packing()).unwrap();
+    drop(Session::open_at(board, Place::Attached(selector.clone()), &packed).unwrap());
 
     let (code, output, _) = flash(Path::new("mnist-cnn"), &selector);
     assert_eq!(code, Some(0));
