@@ -3,7 +3,9 @@
 //! Each frame gives a probability for each class; what is missing to one (all of it, where no digit was found) speaks for
 //! "no digit". The belief in a class is the mean of its probabilities with weights that decay from frame to frame:
 //!
-//!     belief ← belief + (probability − belief) / 2^decay
+//! ```text
+//! belief ← belief + (probability − belief) / 2^decay
+//! ```
 //!
 //! What is missing to one in the sum of beliefs is the belief in "no digit". From the beliefs comes a candidate, by two
 //! thresholds, and from candidates the answer:
