@@ -1,5 +1,6 @@
 //! Frames of a camera: from files, and what a model reads in them.
 
+use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
 use firmware::vision::{Finder, Format, Frame, Reading, Region, SIDE, scratch_words};
 use image::imageops::{FilterType, resize};
@@ -51,7 +52,7 @@ impl From<&Reading> for Seen {
 impl Seen {
     /// The digit, where it is one and sure.
     pub fn digit(&self) -> Option<u8> {
-        (self.class < 10 && self.probability >= SURE).then_some(self.class as u8)
+        Reading { class: self.class, probability: self.probability, ..Reading::default() }.digit(SURE)
     }
 }
 
@@ -146,7 +147,7 @@ impl Picture {
 
 /// SHA-256 in lower-case hexadecimal.
 pub fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    setup::hex(&Sha256::digest(bytes))
 }
 
 /// A picture with the digit that is to be read there, or with none.

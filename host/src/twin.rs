@@ -179,24 +179,12 @@ pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The answers to all of `texts`, computed on every core of this machine.
 pub fn read(container: &[u8], texts: &[String]) -> Result<Vec<Reading>> {
-    // One failure, before the work is spread.
-    Twin::new(container)?;
-    let answer = |twin: &mut Result<Twin>, text: &String| {
-        let twin = twin.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        twin.read(text.as_bytes())
-    };
-    texts.into_par_iter().map_init(|| Twin::new(container), answer).collect()
+    on_every_core(container, texts.len(), |twin, index| twin.read(texts[index].as_bytes()))
 }
 
 /// What is seen in all of `pictures`, computed on every core of this machine.
 pub fn look(container: &[u8], pictures: &[Picture], most: u8) -> Result<Vec<Look>> {
-    // One failure, before the work is spread.
-    Twin::new(container)?;
-    let answer = |twin: &mut Result<Twin>, picture: &Picture| {
-        let twin = twin.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        twin.look(picture, most)
-    };
-    pictures.into_par_iter().map_init(|| Twin::new(container), answer).collect()
+    on_every_core(container, pictures.len(), |twin, index| twin.look(&pictures[index], most))
 }
 
 /// The values in a tensor's bytes, as they lie in the arena and come over the link.
@@ -214,12 +202,23 @@ fn refused(error: firmware::model::Error) -> anyhow::Error {
 
 /// The answers to all of `images`, computed on every core of this machine.
 pub fn evaluate(container: &[u8], images: &Images) -> Result<Vec<Vec<i32>>> {
-    // One failure, before the work is spread.
-    Twin::new(container)?;
-    let answer = |twin: &mut Result<Twin>, index: usize| {
-        let twin = twin.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    on_every_core(container, images.len(), |twin, index| {
         twin.run(&images.int8(index))?;
         Ok(twin.answer())
+    })
+}
+
+/// `answer` for each of `0..count`, with a twin for each thread.
+fn on_every_core<A: Send>(
+    container: &[u8],
+    count: usize,
+    answer: impl Fn(&mut Twin, usize) -> Result<A> + Sync,
+) -> Result<Vec<A>> {
+    // One failure, before the work is spread.
+    Twin::new(container)?;
+    let with_twin = |twin: &mut Result<Twin>, index: usize| {
+        let twin = twin.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        answer(twin, index)
     };
-    (0..images.len()).into_par_iter().map_init(|| Twin::new(container), answer).collect()
+    (0..count).into_par_iter().map_init(|| Twin::new(container), with_twin).collect()
 }

@@ -13,6 +13,7 @@ pub mod word_vectors;
 pub use texts::{Texts, token, tokens};
 
 use crate::recipe::Source;
+use crate::setup;
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 use std::ops::Range;
@@ -134,7 +135,7 @@ impl Samples {
             }),
         }
         hash.update(self.labels());
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        setup::hex(&hash.finalize())
     }
 }
 

@@ -49,12 +49,8 @@ impl Session {
         let requests: Vec<_> = requests.collect();
         let mut memory = Vec::with_capacity(bytes);
         for some in requests.chunks(AT_ONCE) {
-            for reply in self.exchange(some)? {
-                match reply.parse()? {
-                    Reply::Data(data) => memory.extend(data),
-                    _ => return Err(self.unexpected("Data")),
-                }
-            }
+            let replies = self.exchange(some)?;
+            memory.extend(self.collect(&replies, some.len() * DATA_BYTES)?);
         }
         Ok(memory)
     }

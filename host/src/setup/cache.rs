@@ -91,6 +91,11 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 of a file in lower-case hexadecimal.
 pub fn sha256(path: &Path) -> Result<String> {
     let context = || format!("cannot read {}", path.display());
@@ -99,7 +104,7 @@ pub fn sha256(path: &Path) -> Result<String> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer).with_context(context)? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hex(&hasher.finalize())),
             count => hasher.update(&buffer[..count]),
         }
     }

@@ -14,7 +14,7 @@ mod system;
 mod toolchain;
 mod wheel;
 
-pub use cache::{cache_dir, interrupt, provide, sha256};
+pub use cache::{cache_dir, hex, interrupt, provide, sha256};
 pub use cargo_tools::{flip_link, probe_tools};
 pub use onnxruntime::{cuda_libraries, onnxruntime};
 pub use qemu::{qemu, qemu_riscv};

@@ -37,7 +37,7 @@ fn key(train: &Images, test: &Images) -> String {
         hash.update(&images.labels);
     }
     hash.update(&crops::training(train, PROBES).pixels);
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    setup::hex(&hash.finalize()[..8])
 }
 
 fn write(folder: &Path, set: &str, images: &Images) -> Result<()> {

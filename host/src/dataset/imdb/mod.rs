@@ -186,7 +186,7 @@ fn content(reviews: &Reviews) -> String {
         }
         hasher.update(b"\n");
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    setup::hex(&hasher.finalize())
 }
 
 #[cfg(test)]
