@@ -106,6 +106,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
                 (op.variant.conv2d)(conv, input, words::as_i8_mut(output), scratch);
             }
             (Parameters::MaxPool2d(pool), _) => optimized::max_pool2d(pool, input, words::as_i8_mut(output)),
+            (Parameters::AveragePool2d(pool), _) => optimized::average_pool2d(pool, input, words::as_i8_mut(output)),
             (Parameters::Lookup(lookup), _) => (op.variant.lookup)(lookup, input, words::as_i8_mut(output)),
             (Parameters::Dense(dense), Element::I8) => {
                 (op.variant.dense)(dense, input, words::as_i8_mut(output), scratch);

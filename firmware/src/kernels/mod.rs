@@ -67,6 +67,32 @@ pub struct MaxPool2d {
     pub window: Window,
 }
 
+/// Mean of the values under a window, requantized once: `stage` makes the output of `Σ (x − input_zero_point)` over the
+/// places inside the input.
+#[derive(Clone, Copy, Debug)]
+pub struct AveragePool2d<'a> {
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
+    /// Kernel, stride and padding; padded places add nothing.
+    pub window: Window,
+    /// The integer that stands for 0.0 in the input.
+    pub input_zero_point: i8,
+    /// Without biases; one multiplier, or one for each number of places that a window can have.
+    pub stage: OutputStage<'a>,
+}
+
+impl AveragePool2d<'_> {
+    /// The multiplier of a window with `places` places inside the input, at least one.
+    fn multiplier(&self, places: usize) -> i32 {
+        match *self.stage.multipliers {
+            [multiplier] => multiplier,
+            ref multipliers => multipliers[places - 1],
+        }
+    }
+}
+
 /// A function of each value by itself: sigmoid, tanh and whatever else 256 answers can say.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookup<'a> {

@@ -1,7 +1,7 @@
 //! The definition of each op: plain loops that read as the formula. Weights lie in the portable packing.
 
 use super::gates;
-use super::{Conv2d, Dense, Embedding, EmbeddingTable, Lookup, Lstm, MaxPool2d, OutputStage};
+use super::{AveragePool2d, Conv2d, Dense, Embedding, EmbeddingTable, Lookup, Lstm, MaxPool2d, OutputStage, Shape};
 
 /// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
 ///
@@ -69,6 +69,33 @@ pub fn max_pool2d(pool: &MaxPool2d, input: &[i8], output: &mut [i8]) {
                     }
                 }
                 output[(y * pool.output.width + x) * channels + channel] = best;
+            }
+        }
+    }
+}
+
+/// `y[y,x,c] = clamp(zero_point + (((Σ (x − zₓ) << left_shift) · multiplier + 2³¹) >> 32))`, summed over the places of the
+/// window inside the input, which choose the multiplier where there is more than one.
+pub fn average_pool2d(pool: &AveragePool2d<'_>, input: &[i8], output: &mut [i8]) {
+    let Shape { height, width, channels } = pool.input;
+    let [top, left, ..] = pool.window.padding;
+    for y in 0..pool.output.height {
+        for x in 0..pool.output.width {
+            for channel in 0..channels {
+                let [mut sum, mut places] = [0, 0];
+                for row in (0..pool.window.kernel[0]).map(|ky| y * pool.window.stride[0] + ky) {
+                    for column in (0..pool.window.kernel[1]).map(|kx| x * pool.window.stride[1] + kx) {
+                        if (top..top + height).contains(&row) && (left..left + width).contains(&column) {
+                            let place = (row - top) * width + column - left;
+                            sum += i32::from(input[place * channels + channel]) - i32::from(pool.input_zero_point);
+                            places += 1;
+                        }
+                    }
+                }
+                let value = i32::from(pool.stage.zero_point)
+                    + requantized(sum, pool.stage.left_shift, pool.multiplier(places as usize));
+                output[(y * pool.output.width + x) * channels + channel] =
+                    value.clamp(pool.stage.output_min.into(), pool.stage.output_max.into()) as i8;
             }
         }
     }
@@ -150,7 +177,11 @@ fn activation(stage: &OutputStage<'_>, channel: usize, sum: i32) -> i8 {
 
 /// `(((sum + bias) << left_shift) · multiplier + 2³¹) >> 32`.
 fn scaled(stage: &OutputStage<'_>, channel: usize, sum: i32) -> i32 {
-    let accumulator = sum.wrapping_add(stage.bias[channel]);
-    let shifted = accumulator.wrapping_shl(stage.left_shift.into());
-    ((i64::from(shifted) * i64::from(stage.multipliers[channel]) + (1 << 31)) >> 32) as i32
+    requantized(sum.wrapping_add(stage.bias[channel]), stage.left_shift, stage.multipliers[channel])
+}
+
+/// `((accumulator << left_shift) · multiplier + 2³¹) >> 32`.
+fn requantized(accumulator: i32, left_shift: u8, multiplier: i32) -> i32 {
+    let shifted = accumulator.wrapping_shl(left_shift.into());
+    ((i64::from(shifted) * i64::from(multiplier) + (1 << 31)) >> 32) as i32
 }

@@ -220,6 +220,24 @@ pub struct MaxPool2dRecord {
     pub reserved: [u8; 8],
 }
 
+/// Mean of the values under a window (40 bytes): `y = clamp(zero_point + requantize(Σ (x − input zero point)))` over the
+/// places inside the input, of which a window has `n`; its multiplier is the only one, or number `n − 1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct AveragePool2dRecord {
+    /// From sums to outputs, without biases. `multipliers` holds one entry where all windows are divided by the same
+    /// number, or else one for each number of places, `kernel height · kernel width` of them.
+    pub output_stage: OutputStageRecord,
+    /// Height and width of the window.
+    pub kernel: [u8; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u8; 2],
+    /// Padding at the top, left, bottom and right; padded places add nothing to a sum.
+    pub padding: [u8; 4],
+    /// Zero.
+    pub reserved: [u8; 8],
+}
+
 /// A function of each value by itself, as a table (16 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -315,6 +333,8 @@ pub const OP_LOOKUP: u8 = 4;
 pub const OP_EMBEDDING: u8 = 5;
 /// [`LstmRecord`].
 pub const OP_LSTM: u8 = 6;
+/// [`AveragePool2dRecord`].
+pub const OP_AVERAGE_POOL2D: u8 = 7;
 
 /// Weights as they are: OHWI for a convolution, `[output][input]` for a dense layer. Every core.
 pub const PACKING_PORTABLE: u8 = 0;
@@ -334,6 +354,7 @@ const _: () = assert!(size_of::<OutputStageRecord>() == 24);
 const _: () = assert!(size_of::<Conv2dRecord>() == 56);
 const _: () = assert!(size_of::<DenseRecord>() == 32);
 const _: () = assert!(size_of::<MaxPool2dRecord>() == 16);
+const _: () = assert!(size_of::<AveragePool2dRecord>() == 40);
 const _: () = assert!(size_of::<LookupRecord>() == 16);
 const _: () = assert!(size_of::<EmbeddingRecord>() == 32);
 const _: () = assert!(size_of::<LstmRecord>() == 32);

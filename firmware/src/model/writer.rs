@@ -4,14 +4,13 @@
 //! computes what follows from the rest: `arena_bytes` from the tensors, `scratch_bytes` from the ops. It judges nothing:
 //! what is wrong with a model is said by `Model::parse`, which the exporter runs over every container that it writes.
 
-use super::format::{
-    ALIGNMENT, CRC32, Conv2dRecord, DenseRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, Header,
-    LookupRecord, LstmRecord, MAGIC, MaxPool2dRecord, NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
-    OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, TextRecord, VERSION,
-};
+mod layout;
+
+use super::format::{CRC32, Header, MAGIC, OpRecord, TextRecord, VERSION};
 use super::{Preference, Tensor};
-use crate::kernels::{Shape, Window, variants};
+use crate::kernels::{Window, variants};
 use crate::text::VocabularySpec;
+use layout::{Layout, op_record, record_bytes, tensor_record};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// A model on its way into a container.
@@ -75,6 +74,13 @@ pub enum Parameters {
     MaxPool2d {
         /// Kernel, stride, padding.
         window: Window,
+    },
+    /// Mean of the values under a window.
+    AveragePool2d {
+        /// Kernel, stride, padding.
+        window: Window,
+        /// From sums to outputs, without biases; one multiplier, or `kernel height · kernel width`.
+        output_stage: OutputStageSpec,
     },
     /// Matrix–vector product.
     Dense {
@@ -175,6 +181,7 @@ impl ModelBuilder {
             }
             Parameters::Dense { .. }
             | Parameters::MaxPool2d { .. }
+            | Parameters::AveragePool2d { .. }
             | Parameters::Lookup { .. }
             | Parameters::Embedding { .. } => 0,
         }
@@ -235,159 +242,4 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     digest.update(&bytes[..4]);
     digest.update(&bytes[8..]);
     digest.finalize()
-}
-
-/// The file as far as it is written.
-struct Layout {
-    bytes: Vec<u8>,
-}
-
-impl Layout {
-    /// Appends an aligned section. An empty one takes no place: its span is all zeros.
-    fn append(&mut self, section: &[u8]) -> Span {
-        if section.is_empty() {
-            return Span::default();
-        }
-        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
-        let span = Span { offset: (self.bytes.len() as u32).into(), length: (section.len() as u32).into() };
-        self.bytes.extend_from_slice(section);
-        span
-    }
-
-    fn fill(&mut self, span: Span, section: &[u8]) {
-        let start = span.offset.get() as usize;
-        self.bytes[start..start + section.len()].copy_from_slice(section);
-    }
-
-    /// Appends what the parameters span; returns the op's kind and its record.
-    fn append_parameters(&mut self, parameters: &Parameters) -> (u8, Vec<u8>) {
-        match parameters {
-            Parameters::Conv2d { weights, output_stage, window, pool } => {
-                let record = Conv2dRecord {
-                    weights: self.append(weights.as_bytes()),
-                    output_stage: self.append_output_stage(output_stage),
-                    kernel: window.kernel.map(|n| n as u8),
-                    stride: window.stride.map(|n| n as u8),
-                    padding: window.padding.map(|n| n as u8),
-                    pool: pool.map(|n| n as u8),
-                    ..Default::default()
-                };
-                (OP_CONV2D, record.as_bytes().to_vec())
-            }
-            Parameters::MaxPool2d { window } => {
-                let record = MaxPool2dRecord {
-                    kernel: window.kernel.map(|n| n as u8),
-                    stride: window.stride.map(|n| n as u8),
-                    padding: window.padding.map(|n| n as u8),
-                    ..Default::default()
-                };
-                (OP_MAX_POOL2D, record.as_bytes().to_vec())
-            }
-            Parameters::Dense { weights, output_stage } => {
-                let record = DenseRecord {
-                    weights: self.append(weights.as_bytes()),
-                    output_stage: self.append_output_stage(output_stage),
-                };
-                (OP_DENSE, record.as_bytes().to_vec())
-            }
-            Parameters::Lookup { table } => {
-                let record = LookupRecord { table: self.append(table.as_bytes()), ..Default::default() };
-                (OP_LOOKUP, record.as_bytes().to_vec())
-            }
-            Parameters::Embedding { rows, table } => {
-                (OP_EMBEDDING, self.append_embedding(*rows, table).as_bytes().to_vec())
-            }
-            Parameters::Lstm { weights, bias, multipliers, left_shift, cell_shift, .. } => {
-                let record = LstmRecord {
-                    weights: self.append(weights.as_bytes()),
-                    bias: self.append(bias.as_bytes()),
-                    multipliers: self.append(multipliers.as_bytes()),
-                    left_shift: *left_shift,
-                    cell_shift: *cell_shift,
-                    ..Default::default()
-                };
-                (OP_LSTM, record.as_bytes().to_vec())
-            }
-        }
-    }
-
-    /// Appends the table and what belongs to it.
-    fn append_embedding(&mut self, rows: usize, table: &EmbeddingSpec) -> EmbeddingRecord {
-        let rows = (rows as u32).into();
-        match table {
-            EmbeddingSpec::I8(values) => {
-                let table = self.append(values.as_bytes());
-                EmbeddingRecord { table, rows, form: EMBEDDING_I8, ..Default::default() }
-            }
-            EmbeddingSpec::I4 { nibbles, multipliers } => {
-                let [table, extra] = [self.append(nibbles), self.append(multipliers)];
-                EmbeddingRecord { table, extra, rows, form: EMBEDDING_I4, ..Default::default() }
-            }
-            EmbeddingSpec::Codes { codes, codebooks, codes_per_row } => {
-                let [table, extra] = [self.append(codes), self.append(codebooks.as_bytes())];
-                let codes_per_row = (*codes_per_row).into();
-                EmbeddingRecord { table, extra, rows, form: EMBEDDING_CODES, codes_per_row, ..Default::default() }
-            }
-        }
-    }
-
-    fn append_text(&mut self, text: &TextSpec) -> TextRecord {
-        let VocabularySpec { seed, displacements, fingerprints } = &text.vocabulary;
-        TextRecord {
-            words: (fingerprints.len() as u32).into(),
-            seed: (*seed).into(),
-            buckets: (displacements.len() as u32).into(),
-            displacements: self.append(displacements.as_bytes()),
-            fingerprints: self.append(fingerprints.as_bytes()),
-            window: text.window.unwrap_or(NO_TENSOR).into(),
-            ..Default::default()
-        }
-    }
-
-    fn append_output_stage(&mut self, stage: &OutputStageSpec) -> OutputStageRecord {
-        OutputStageRecord {
-            bias: self.append(stage.bias.as_bytes()),
-            multipliers: self.append(stage.multipliers.as_bytes()),
-            left_shift: stage.left_shift,
-            output_min: stage.output_min,
-            output_max: stage.output_max,
-            ..Default::default()
-        }
-    }
-}
-
-fn record_bytes(parameters: &Parameters) -> usize {
-    match parameters {
-        Parameters::Conv2d { .. } => size_of::<Conv2dRecord>(),
-        Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
-        Parameters::Dense { .. } => size_of::<DenseRecord>(),
-        Parameters::Lookup { .. } => size_of::<LookupRecord>(),
-        Parameters::Embedding { .. } => size_of::<EmbeddingRecord>(),
-        Parameters::Lstm { .. } => size_of::<LstmRecord>(),
-    }
-}
-
-fn tensor_record(tensor: &Tensor) -> TensorRecord {
-    let Shape { height, width, channels } = tensor.shape;
-    TensorRecord {
-        offset: (tensor.offset as u32).into(),
-        shape: [height, width, channels].map(|side| (side as u16).into()),
-        element: tensor.element.code(),
-        zero_point: tensor.zero_point,
-        scale: tensor.scale.into(),
-        ..Default::default()
-    }
-}
-
-fn op_record(op: &OpSpec, kind: u8, parameters: Span) -> OpRecord {
-    let cell = if let Parameters::Lstm { cell, .. } = op.parameters { cell } else { NO_TENSOR };
-    OpRecord {
-        kind,
-        packing: op.packing,
-        preference: op.preference.code(),
-        inputs: [op.input, cell, NO_TENSOR].map(Into::into),
-        output: op.output.into(),
-        parameters,
-        ..Default::default()
-    }
 }

@@ -90,6 +90,9 @@ fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
             }
         }
         Parsed::MaxPool2d(pool) => Parameters::MaxPool2d { window: pool.window },
+        Parsed::AveragePool2d(pool) => {
+            Parameters::AveragePool2d { window: pool.window, output_stage: output_stage(&pool.stage) }
+        }
         Parsed::Lookup(lookup) => Parameters::Lookup { table: lookup.table.to_vec() },
         Parsed::Dense(dense) => Parameters::Dense {
             weights: packing::dense(packing, dense.weights, [dense.outputs, dense.inputs]),

@@ -9,6 +9,7 @@
 //! window of more than four places takes several blocks of four. The last place fills up a block: a repeated value
 //! changes no maximum.
 
+mod average_pool;
 mod conv2d;
 mod dense;
 mod gather;
@@ -20,6 +21,7 @@ pub mod portable;
 pub mod smlad;
 pub mod winograd;
 
+pub use average_pool::average_pool2d;
 pub use conv2d::{conv2d, scratch_bytes};
 pub use dense::{dense, dense_logits};
 pub use lstm::{lstm, lstm_scratch_bytes};

@@ -26,7 +26,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
         pool,
         input_zero_point: input.zero_point,
         weights: sections::exactly(context.bytes, record.weights, weight_bytes.ok_or(out_of_range(context.op))?)?,
-        stage: output_stage::decode(context, &record.output_stage, output.shape.channels)?,
+        stage: output_stage::decode(context, &record.output_stage, [output.shape.channels; 2])?,
     };
     Ok(Decoded {
         parameters: Parameters::Conv2d(conv),

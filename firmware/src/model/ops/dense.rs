@@ -17,7 +17,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
         inputs,
         outputs,
         weights: sections::exactly(context.bytes, record.weights, weight_bytes.ok_or(out_of_range(context.op))?)?,
-        stage: output_stage::decode(context, &record.output_stage, outputs)?,
+        stage: output_stage::decode(context, &record.output_stage, [outputs; 2])?,
     };
     Ok(Decoded {
         parameters: Parameters::Dense(dense),

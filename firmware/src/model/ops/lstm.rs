@@ -33,7 +33,7 @@ pub(super) fn decode<'m>(context: &Context<'m>, cell: Tensor) -> Result<Decoded<
         inputs: columns,
         outputs: rows,
         weights: sections::exactly(context.bytes, record.weights, weight_bytes.ok_or(out_of_range(context.op))?)?,
-        stage: output_stage::decode(context, &stage, rows)?,
+        stage: output_stage::decode(context, &stage, [rows; 2])?,
     };
     Ok(Decoded {
         parameters: Parameters::Lstm(Lstm { units, gates, cell_shift: record.cell_shift }),

@@ -1,5 +1,6 @@
 //! From op records to the kernels' parameters: one file an operator, which holds all of its checks.
 
+mod average_pool2d;
 mod conv2d;
 mod dense;
 mod embedding;
@@ -9,12 +10,12 @@ mod max_pool2d;
 mod output_stage;
 
 use super::format::{
-    NO_TENSOR, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH,
-    PREFER_RAM, PREFER_SPEED, Span,
+    NO_TENSOR, OP_AVERAGE_POOL2D, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord,
+    PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
 };
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
-use crate::kernels::{Conv2d, Dense, Embedding, Lookup, Lstm, MaxPool2d, Window};
+use crate::kernels::{AveragePool2d, Conv2d, Dense, Embedding, Lookup, Lstm, MaxPool2d, Window};
 
 /// One step of a model.
 #[derive(Clone, Copy)]
@@ -76,6 +77,8 @@ pub enum Parameters<'m> {
     Conv2d(Conv2d<'m>),
     /// Max-pool on its own.
     MaxPool2d(MaxPool2d),
+    /// Mean of the values under a window.
+    AveragePool2d(AveragePool2d<'m>),
     /// Matrix–vector product.
     Dense(Dense<'m>),
     /// A function of each value by itself.
@@ -129,6 +132,7 @@ impl<'m> Op<'m> {
         let Decoded { parameters, data, scratch_bytes } = match record.kind {
             OP_CONV2D => conv2d::decode(&context)?,
             OP_MAX_POOL2D => max_pool2d::decode(&context)?,
+            OP_AVERAGE_POOL2D => average_pool2d::decode(&context)?,
             OP_DENSE => dense::decode(&context)?,
             OP_LOOKUP => lookup::decode(&context)?,
             OP_EMBEDDING => embedding::decode(&context)?,
@@ -142,6 +146,7 @@ impl<'m> Op<'m> {
     pub(super) fn check_values(&self, index: u16) -> Result<(), Error> {
         let stage = match self.parameters {
             Parameters::Conv2d(conv) => conv.stage,
+            Parameters::AveragePool2d(pool) => pool.stage,
             Parameters::Dense(dense) | Parameters::Lstm(Lstm { gates: dense, .. }) => dense.stage,
             Parameters::MaxPool2d(_) | Parameters::Lookup(_) | Parameters::Embedding(_) => return Ok(()),
         };
@@ -157,7 +162,10 @@ impl<'m> Op<'m> {
             }
             Parameters::Dense(dense) => dense.macs(),
             Parameters::Lstm(lstm) => lstm.gates.macs(),
-            Parameters::MaxPool2d(_) | Parameters::Lookup(_) | Parameters::Embedding(_) => 0,
+            Parameters::MaxPool2d(_)
+            | Parameters::AveragePool2d(_)
+            | Parameters::Lookup(_)
+            | Parameters::Embedding(_) => 0,
         }
     }
 

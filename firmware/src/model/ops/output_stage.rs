@@ -5,14 +5,14 @@ use crate::kernels::OutputStage;
 use crate::model::format::OutputStageRecord;
 use crate::model::{Error, sections};
 
-/// Reads the stage for `channels` output channels.
+/// Reads the stage with so many biases and multipliers.
 pub(super) fn decode<'m>(
     context: &Context<'m>,
     record: &OutputStageRecord,
-    channels: usize,
+    [biases, multipliers]: [usize; 2],
 ) -> Result<OutputStage<'m>, Error> {
-    let bias = sections::exactly(context.bytes, record.bias, channels)?;
-    let multipliers = sections::exactly(context.bytes, record.multipliers, channels)?;
+    let bias = sections::exactly(context.bytes, record.bias, biases)?;
+    let multipliers = sections::exactly(context.bytes, record.multipliers, multipliers)?;
     let in_range = record.left_shift < 32 && record.output_min <= record.output_max;
     context.require(in_range, out_of_range)?;
     if record.reserved != [0; 5] {
