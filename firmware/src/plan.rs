@@ -99,11 +99,22 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             (op.variant.lstm)(lstm, words::as_i8(input), words::as_i16_mut(cell), words::as_i8_mut(hidden), scratch);
             return Ok(());
         }
-        let [input, output] = split(self.arena, [&from, &to]).ok_or(overlap)?;
-        let input = words::as_i8(input).get(..from.bytes()).unwrap_or_default();
+        let (apart, output) = Apart::of(self.arena, &to).ok_or(overlap)?;
+        let input = apart.values(&from).ok_or(overlap)?;
+        let other = |number: usize| -> Result<&[i8], Error> {
+            let Some(index) = op.others[number] else { return Ok(&[]) };
+            apart.values(&self.model.tensor(index)?).ok_or(overlap)
+        };
         match (&op.parameters, to.element) {
             (Parameters::Conv2d(conv), _) => {
                 (op.variant.conv2d)(conv, input, words::as_i8_mut(output), scratch);
+            }
+            (Parameters::DepthwiseConv2d(conv), _) => {
+                optimized::depthwise_conv2d(conv, input, words::as_i8_mut(output), scratch);
+            }
+            (Parameters::Add(add), _) => optimized::add(add, [input, other(0)?], words::as_i8_mut(output)),
+            (Parameters::Concat(concat), _) => {
+                reference::concat(concat, [input, other(0)?, other(1)?], words::as_i8_mut(output));
             }
             (Parameters::MaxPool2d(pool), _) => optimized::max_pool2d(pool, input, words::as_i8_mut(output)),
             (Parameters::AveragePool2d(pool), _) => optimized::average_pool2d(pool, input, words::as_i8_mut(output)),
@@ -199,4 +210,31 @@ impl<'m, 'a> Interpreter<'m, 'a> {
 /// Tensors start on whole words, so that those of two are apart where their bytes are.
 fn split<'w, const N: usize>(arena: &'w mut [u32], tensors: [&Tensor; N]) -> Option<[&'w mut [u32]; N]> {
     arena.get_disjoint_mut(tensors.map(|tensor| tensor.offset / 4..tensor.end().div_ceil(4))).ok()
+}
+
+/// The arena without one tensor: what is read while that is written.
+struct Apart<'w> {
+    before: &'w [u32],
+    behind: &'w [u32],
+    /// Where `behind` starts, in words.
+    end: usize,
+}
+
+impl<'w> Apart<'w> {
+    /// Takes `output` out; `None` where it lies outside.
+    fn of(arena: &'w mut [u32], output: &Tensor) -> Option<(Self, &'w mut [u32])> {
+        let end = output.end().div_ceil(4);
+        let (before, rest) = arena.split_at_mut_checked(output.offset / 4)?;
+        let (output, behind) = rest.split_at_mut_checked(end.checked_sub(before.len())?)?;
+        Some((Self { before, behind, end }, output))
+    }
+
+    /// The bytes of a tensor; `None` where it shares some with the one taken out.
+    fn values(&self, tensor: &Tensor) -> Option<&'w [i8]> {
+        let words = match (tensor.offset / 4).checked_sub(self.end) {
+            Some(start) => self.behind.get(start..),
+            None => self.before.get(tensor.offset / 4..),
+        };
+        words::as_i8(words?).get(..tensor.bytes())
+    }
 }

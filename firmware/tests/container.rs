@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{bytes, embeddings, model, text_model};
+use common::{branched_model, bytes, embeddings, model, text_model};
 use firmware::kernels::packing::{self, winograd::MAX_CHANNELS};
 use firmware::kernels::{Shape, Window};
 use firmware::model::format::{
@@ -33,11 +33,11 @@ fn run(container: &[u8], input: &[i8]) -> Result<(Vec<i8>, Vec<i32>), Error> {
     Ok((interpreter.output_i8().to_vec(), interpreter.output_i32().to_vec()))
 }
 
-/// The model of layers and, with each form of embedding, the one that reads text, with a window and without.
+/// The models of layers and of branches and, with each form of embedding, the one that reads text, with a window and without.
 fn containers(packing: u8) -> Vec<Vec<u8>> {
     let texts = embeddings().into_iter().zip([true, false, true]);
     let texts = texts.map(|(table, window)| text_model(packing, table, window).finish());
-    [model(packing).finish()].into_iter().chain(texts).collect()
+    [model(packing), branched_model(packing)].map(|model| model.finish()).into_iter().chain(texts).collect()
 }
 
 /// Writes the CRC that belongs to the bytes as they are now.
@@ -97,6 +97,10 @@ fn all_packings_answer_alike_and_not_trivially() {
             assert_eq!(run(other, &bytes(seed as u32, 84)).unwrap(), *answer);
         }
     }
+    let [portable, others @ ..] = PACKINGS.map(|packing| branched_model(packing).finish());
+    let branched = run(&portable, &bytes(5, 90)).unwrap();
+    assert!(others.iter().all(|other| run(other, &bytes(5, 90)).unwrap() == branched));
+    assert_ne!(branched, run(&portable, &bytes(6, 90)).unwrap());
     assert!(answers.iter().any(|answer| *answer != answers[0]));
 }
 
@@ -302,7 +306,7 @@ proptest! {
     #[test]
     fn whatever_is_accepted_runs(
         packing in 0..PACKINGS.len(),
-        number in 0usize..4,
+        number in 0usize..5,
         changes in prop::collection::vec((prop_oneof![8 => 0usize..900, 1 => 0usize..10_000], any::<u8>(), any::<bool>()), 1..6),
     ) {
         static CONTAINERS: LazyLock<[Vec<Vec<u8>>; PACKINGS.len()]> = LazyLock::new(|| PACKINGS.map(containers));

@@ -23,8 +23,8 @@ mod tests {
     use firmware::kernels::dsp::{LINE, PairStage, Runs, copy_lines, multiply_4x1, multiply_4x1_widened, pool_2x4};
     use firmware::kernels::dsp::{Steps, Sums, combine, multiply_4x2, transform};
     use firmware::kernels::dsp::{products_1x4, smlad, smmulr, sxtb16, sxtb16_ror8, widen_lines};
-    use firmware::kernels::reference;
     use firmware::kernels::variants::VARIANTS;
+    use firmware::kernels::{DepthwiseConv2d, OutputStage, Shape, Window, optimized, reference};
     use firmware::link::{Device, ErrorCode, FRAME_BYTES, Reply, Request};
     use firmware::model::{Error, Model};
     use firmware::plan::Interpreter;
@@ -71,6 +71,33 @@ mod tests {
             output.fill(77);
             (variant.conv2d)(&conv, &input, &mut output, &mut scratch);
             assert_eq!(output, golden::CONV2D_OUTPUT, "{}", variant.name);
+        }
+    }
+
+    /// The loop for 3×3 weights and the general one, each with a stride of one and of two.
+    #[test]
+    fn depthwise_conv2d_equals_the_reference() {
+        let (mut input, mut weights) = ([0; 7 * 6 * 5], [0; 5 * 15]);
+        fill(&mut input);
+        fill(&mut weights);
+        for (kernel, stride) in [([3, 3], 1), ([3, 3], 2), ([3, 5], 1), ([2, 2], 2)] {
+            let window = Window { kernel, stride: [stride; 2], padding: [1; 4] };
+            let shape = Shape { height: 7, width: 6, channels: 5 };
+            let [height, width] = window.positions(shape).unwrap();
+            let stage = OutputStage {
+                bias: &[300, -500, 0, 7, 9000],
+                multipliers: &[9_000_000; 5],
+                left_shift: 1,
+                zero_point: 4,
+                output_min: -128,
+                output_max: 100,
+            };
+            let output = Shape { height, width, channels: 5 };
+            let conv = DepthwiseConv2d { input: shape, output, window, input_zero_point: -9, weights: &weights, stage };
+            let (mut expected, mut seen) = ([0; 7 * 6 * 5], [0; 7 * 6 * 5]);
+            reference::depthwise_conv2d(&conv, &input, &mut expected, &mut []);
+            optimized::depthwise_conv2d(&conv, &input, &mut seen, &mut [0xa5a5_a5a5; 256]);
+            assert_eq!(seen, expected);
         }
     }
 

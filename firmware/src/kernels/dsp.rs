@@ -11,10 +11,12 @@
 
 mod conv2d;
 mod dense;
+mod depthwise;
 mod winograd;
 
 pub use conv2d::{LINE, ONES, PairStage, Runs, copy_lines, multiply_2x4, pool_2x4, widen_lines};
 pub use dense::{multiply_4x1, multiply_4x1_widened};
+pub use depthwise::{lines_3x3, products};
 pub use winograd::{Steps, Sums, combine, multiply_4x2, transform};
 
 #[cfg(any(dsp, thumb1))]

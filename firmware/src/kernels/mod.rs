@@ -56,6 +56,72 @@ impl Conv2d<'_> {
     }
 }
 
+/// 2-D convolution that keeps channels apart: output channel `c` sees input channel `c` alone.
+#[derive(Clone, Copy, Debug)]
+pub struct DepthwiseConv2d<'a> {
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output, of as many channels.
+    pub output: Shape,
+    /// Kernel, stride and padding; padded places hold `input_zero_point`.
+    pub window: Window,
+    /// Value of padded places.
+    pub input_zero_point: i8,
+    /// `[channel][kernel row][kernel column]`, in every packing.
+    pub weights: &'a [i8],
+    /// One entry a channel.
+    pub stage: OutputStage<'a>,
+}
+
+/// Sum of two activations, each with a scale of its own:
+/// `y = clamp((a·multipliers[0] + b·multipliers[1] + offset) >> shift)`, which cannot overflow for any `a` and `b`.
+#[derive(Clone, Copy, Debug)]
+pub struct Add {
+    /// `round(scale · 2^shift / output scale)` of each input; a negative one subtracts.
+    pub multipliers: [i32; 2],
+    /// The integers that stand for 0.0 in the inputs.
+    pub zero_points: [i8; 2],
+    /// The integer that stands for 0.0 in the output.
+    pub zero_point: i8,
+    /// Bits behind the point of the sum, 0 to 30.
+    pub shift: u8,
+    /// Lower bound of the output.
+    pub output_min: i8,
+    /// Upper bound of the output, not below the lower one.
+    pub output_max: i8,
+}
+
+impl Add {
+    /// What a sum starts from, modulo 2³²: the output's zero point, a half, and the inputs' zero points taken away.
+    fn offset(&self) -> i32 {
+        self.exact_offset() as i32
+    }
+
+    fn exact_offset(&self) -> i64 {
+        let [m, n] = self.multipliers.map(i64::from);
+        let [a, b] = self.zero_points.map(i64::from);
+        (i64::from(self.zero_point) << self.shift) + (1 << self.shift >> 1) - a * m - b * n
+    }
+
+    /// Whether every sum fits 32 bits.
+    pub fn fits(&self) -> bool {
+        let ends = self.multipliers.map(|m| [-128, 127].map(|value| value * i64::from(m)));
+        let reach = |end: fn(i64, i64) -> i64| ends.into_iter().map(|[a, b]| end(a, b)).sum::<i64>();
+        [reach(i64::min), reach(i64::max)].into_iter().all(|sum| i32::try_from(sum + self.exact_offset()).is_ok())
+    }
+}
+
+/// Activations one behind the other along an axis: for each of `count` places, a run of values of each input.
+#[derive(Clone, Copy, Debug)]
+pub struct Concat {
+    /// Places in front of the axis.
+    pub count: usize,
+    /// The axis: 0 for rows, 1 for columns, 2 for channels; no kernel reads it.
+    pub axis: usize,
+    /// Values that each input has a place, at least one; zero where there is no third.
+    pub runs: [usize; 3],
+}
+
 /// Max-pool on its own; padded places never win.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPool2d {

@@ -1,7 +1,10 @@
 //! The definition of each op: plain loops that read as the formula. Weights lie in the portable packing.
 
 use super::gates;
-use super::{AveragePool2d, Conv2d, Dense, Embedding, EmbeddingTable, Lookup, Lstm, MaxPool2d, OutputStage, Shape};
+use super::{
+    Add, AveragePool2d, Concat, Conv2d, Dense, DepthwiseConv2d, Embedding, EmbeddingTable, Lookup, Lstm, MaxPool2d,
+    OutputStage, Shape,
+};
 
 /// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
 ///
@@ -18,6 +21,56 @@ pub fn conv2d(conv: &Conv2d<'_>, input: &[i8], output: &mut [i8], _scratch: &mut
                 });
                 output[(y * shape.width + x) * shape.channels + channel] = values.max().unwrap_or(i8::MIN);
             }
+        }
+    }
+}
+
+/// `y[y,x,c] = requantize(bias[c] + Σ w[c,ky,kx] · x[y · stride + ky − top, x · stride + kx − left, c])`; padded places
+/// count with `input_zero_point`. `scratch` is unused.
+pub fn depthwise_conv2d(conv: &DepthwiseConv2d<'_>, input: &[i8], output: &mut [i8], _scratch: &mut [u32]) {
+    let Shape { height, width, channels } = conv.output;
+    let [kernel_height, kernel_width] = conv.window.kernel;
+    let [top, left, ..] = conv.window.padding;
+    for (index, output) in output.iter_mut().enumerate().take(height * width * channels) {
+        let [y, x, channel] = [index / channels / width, index / channels % width, index % channels];
+        let mut sum = 0i32;
+        for ky in 0..kernel_height {
+            for kx in 0..kernel_width {
+                let row = (y * conv.window.stride[0] + ky).checked_sub(top).filter(|row| *row < conv.input.height);
+                let column = (x * conv.window.stride[1] + kx).checked_sub(left).filter(|at| *at < conv.input.width);
+                let value = match (row, column) {
+                    (Some(row), Some(column)) => input[(row * conv.input.width + column) * channels + channel],
+                    _ => conv.input_zero_point,
+                };
+                let weight = conv.weights[(channel * kernel_height + ky) * kernel_width + kx];
+                sum = sum.wrapping_add(i32::from(weight) * i32::from(value));
+            }
+        }
+        *output = activation(&conv.stage, channel, sum);
+    }
+}
+
+/// `y[i] = clamp(zero_point + round(((a[i] − zₐ)·m + (b[i] − z_b)·n) / 2^shift))`, halves rounded up.
+pub fn add(add: &Add, [a, b]: [&[i8]; 2], output: &mut [i8]) {
+    let [m, n] = add.multipliers.map(i64::from);
+    for ((output, a), b) in output.iter_mut().zip(a).zip(b) {
+        let sum =
+            (i64::from(*a) - i64::from(add.zero_points[0])) * m + (i64::from(*b) - i64::from(add.zero_points[1])) * n;
+        let rounded = (2 * sum + (1 << add.shift)) >> (add.shift + 1);
+        let value = i64::from(add.zero_point) + rounded;
+        *output = value.clamp(add.output_min.into(), add.output_max.into()) as i8;
+    }
+}
+
+/// For each place, the runs of the inputs one behind the other; there is no faster form.
+pub fn concat(concat: &Concat, inputs: [&[i8]; 3], output: &mut [i8]) {
+    let outputs = output.chunks_exact_mut(concat.runs.iter().sum());
+    for (place, output) in outputs.enumerate().take(concat.count) {
+        let mut rest = output;
+        for (input, run) in inputs.into_iter().zip(concat.runs) {
+            let (values, behind) = rest.split_at_mut(run);
+            values.copy_from_slice(&input[place * run..][..run]);
+            rest = behind;
         }
     }
 }

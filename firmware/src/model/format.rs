@@ -45,6 +45,7 @@ macro_rules! number {
 
 number!(U16 holds u16 as u16);
 number!(U32 holds u32 as u32);
+number!(I32 holds i32 as u32);
 number!(F32 holds f32 as u32);
 
 /// A range of bytes in the file.
@@ -238,6 +239,52 @@ pub struct AveragePool2dRecord {
     pub reserved: [u8; 8],
 }
 
+/// Convolution of each channel by itself (48 bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct DepthwiseConv2dRecord {
+    /// Weights, `i8`, `[channel][kernel row][kernel column]` in every packing.
+    pub weights: Span,
+    /// From accumulators to outputs.
+    pub output_stage: OutputStageRecord,
+    /// Height and width of the kernel.
+    pub kernel: [u8; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u8; 2],
+    /// Padding at the top, left, bottom and right; filled with the input's zero point.
+    pub padding: [u8; 4],
+    /// Zero.
+    pub reserved: [u8; 8],
+}
+
+/// Sum of two activations of one shape (16 bytes):
+/// `y = clamp((a·multipliers[0] + b·multipliers[1] + offset) >> shift)`, where the offset holds the zero points and a half;
+/// no sum leaves 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct AddRecord {
+    /// `round(scale · 2^shift / output scale)` of each input.
+    pub multipliers: [I32; 2],
+    /// 0 to 30.
+    pub shift: u8,
+    /// Lower bound of the output.
+    pub output_min: i8,
+    /// Upper bound of the output.
+    pub output_max: i8,
+    /// Zero.
+    pub reserved: [u8; 5],
+}
+
+/// Two or three activations one behind the other (16 bytes); all share scale and zero point with the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ConcatRecord {
+    /// 0 for rows, 1 for columns, 2 for channels.
+    pub axis: u8,
+    /// Zero.
+    pub reserved: [u8; 15],
+}
+
 /// A function of each value by itself, as a table (16 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -335,6 +382,12 @@ pub const OP_EMBEDDING: u8 = 5;
 pub const OP_LSTM: u8 = 6;
 /// [`AveragePool2dRecord`].
 pub const OP_AVERAGE_POOL2D: u8 = 7;
+/// [`DepthwiseConv2dRecord`].
+pub const OP_DEPTHWISE_CONV2D: u8 = 8;
+/// [`AddRecord`].
+pub const OP_ADD: u8 = 9;
+/// [`ConcatRecord`].
+pub const OP_CONCAT: u8 = 10;
 
 /// Weights as they are: OHWI for a convolution, `[output][input]` for a dense layer. Every core.
 pub const PACKING_PORTABLE: u8 = 0;
@@ -355,6 +408,9 @@ const _: () = assert!(size_of::<Conv2dRecord>() == 56);
 const _: () = assert!(size_of::<DenseRecord>() == 32);
 const _: () = assert!(size_of::<MaxPool2dRecord>() == 16);
 const _: () = assert!(size_of::<AveragePool2dRecord>() == 40);
+const _: () = assert!(size_of::<DepthwiseConv2dRecord>() == 48);
+const _: () = assert!(size_of::<AddRecord>() == 16);
+const _: () = assert!(size_of::<ConcatRecord>() == 16);
 const _: () = assert!(size_of::<LookupRecord>() == 16);
 const _: () = assert!(size_of::<EmbeddingRecord>() == 32);
 const _: () = assert!(size_of::<LstmRecord>() == 32);

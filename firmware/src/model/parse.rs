@@ -89,9 +89,11 @@ impl<'m> Model<'m> {
         }
         for index in 0..self.op_count() {
             let op = self.op(index)?;
-            self.check_holds(op.input, index)?;
-            if self.tensor(op.input)?.overlaps(&self.tensor(op.output)?) {
-                return Err(Error::InputOverwritten { op: index });
+            for input in op.inputs() {
+                self.check_holds(input, index)?;
+                if self.tensor(input)?.overlaps(&self.tensor(op.output)?) {
+                    return Err(Error::InputOverwritten { op: index });
+                }
             }
         }
         self.check_holds(self.output_index(), self.op_count())

@@ -69,7 +69,7 @@ impl<'m> Model<'m> {
                 Parameters::Lstm(_) => head = Some(index + 1),
                 _ => (),
             }
-            if op.input != last {
+            if op.inputs().ne([last]) {
                 return Err(Error::NotForText);
             }
             last = op.output;
@@ -87,7 +87,7 @@ impl<'m> Model<'m> {
         let mut used = [self.input_index(), self.output_index()].contains(&window);
         for index in 0..self.op_count() {
             let op = self.op(index)?;
-            used |= [Some(op.input), Some(op.output), op.cell].contains(&Some(window));
+            used |= op.inputs().chain([op.output]).chain(op.cell).any(|tensor| tensor == window);
         }
         if used { Err(Error::StateShared { tensor: window }) } else { Ok(()) }
     }

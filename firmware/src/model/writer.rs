@@ -8,7 +8,7 @@ mod layout;
 
 use super::format::{CRC32, Header, MAGIC, OpRecord, TextRecord, VERSION};
 use super::{Preference, Tensor};
-use crate::kernels::{Window, variants};
+use crate::kernels::{Window, optimized, variants};
 use crate::text::VocabularySpec;
 use layout::{Layout, op_record, record_bytes, tensor_record};
 use zerocopy::{FromZeros, IntoBytes};
@@ -69,6 +69,33 @@ pub enum Parameters {
         window: Window,
         /// Window and stride of the fused max-pool; `[1, 1]` for none.
         pool: [usize; 2],
+    },
+    /// Convolution of each channel by itself.
+    DepthwiseConv2d {
+        /// `i8`, `[channel][kernel row][kernel column]`.
+        weights: Vec<i8>,
+        /// From accumulators to outputs.
+        output_stage: OutputStageSpec,
+        /// Kernel, stride, padding.
+        window: Window,
+    },
+    /// Sum of two activations.
+    Add {
+        /// Index of the second tensor read.
+        other: u16,
+        /// `round(scale · 2^shift / output scale)` of each input.
+        multipliers: [i32; 2],
+        /// 0 to 30.
+        shift: u8,
+        /// Lower and upper bound of the output.
+        bounds: [i8; 2],
+    },
+    /// Two or three activations one behind the other.
+    Concat {
+        /// Indices of the second and, perhaps, the third tensor read.
+        others: [Option<u16>; 2],
+        /// 0 for rows, 1 for columns, 2 for channels.
+        axis: u8,
     },
     /// Max-pool on its own.
     MaxPool2d {
@@ -175,11 +202,14 @@ impl ModelBuilder {
         };
         match &op.parameters {
             Parameters::Conv2d { window, pool, .. } => (variant.conv2d_scratch_bytes)(input.shape, *window, *pool),
+            Parameters::DepthwiseConv2d { window, .. } => optimized::depthwise_scratch_bytes(input.shape, *window),
             Parameters::Lstm { .. } => {
                 let units = self.tensors.get(usize::from(op.output)).map_or(0, |hidden| hidden.shape.channels);
                 (variant.lstm_scratch_bytes)(input.shape.channels, units)
             }
             Parameters::Dense { .. }
+            | Parameters::Add { .. }
+            | Parameters::Concat { .. }
             | Parameters::MaxPool2d { .. }
             | Parameters::AveragePool2d { .. }
             | Parameters::Lookup { .. }

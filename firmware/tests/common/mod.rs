@@ -64,6 +64,41 @@ pub fn model(packing: u8) -> ModelBuilder {
     }
 }
 
+/// `6×5×3 ─┬─ depthwise 3×3 ──▶ 6×5×3 ─┬─ sum ──▶ 6×5×3 ── mean of 2×2 ──▶ 3×2×3 ── with itself ──▶ 3×2×6 ── dense ──▶ 2`,
+/// where the sum is one with the input.
+pub fn branched_model(packing: u8) -> ModelBuilder {
+    let op =
+        |input, output, parameters| OpSpec { input, output, packing, preference: Preference::default(), parameters };
+    let window = |side: usize, stride: usize, padding: usize| Window {
+        kernel: [side; 2],
+        stride: [stride; 2],
+        padding: [padding; 4],
+    };
+    let depthwise =
+        Parameters::DepthwiseConv2d { weights: bytes(31, 27), output_stage: stage(3), window: window(3, 1, 1) };
+    let sum = Parameters::Add { other: 0, multipliers: [700_000, 900_000], shift: 20, bounds: [-90, 127] };
+    let mean = OutputStageSpec { bias: Vec::new(), multipliers: vec![1 << 30], ..stage(0) };
+    let mean = Parameters::AveragePool2d { window: window(2, 2, 0), output_stage: mean };
+    let twice = Parameters::Concat { others: [Some(3), None], axis: 2 };
+    let dense = Parameters::Dense { weights: packing::dense(packing, &bytes(32, 72), [2, 36]), output_stage: stage(2) };
+    ModelBuilder {
+        name: "branches".into(),
+        labels: Vec::new(),
+        tensors: vec![
+            tensor(0, [6, 5, 3], Element::I8),
+            tensor(92, [6, 5, 3], Element::I8),
+            tensor(184, [6, 5, 3], Element::I8),
+            tensor(0, [3, 2, 3], Element::I8),
+            tensor(20, [3, 2, 6], Element::I8),
+            tensor(60, [1, 1, 2], Element::I8),
+        ],
+        ops: vec![op(0, 1, depthwise), op(1, 2, sum), op(2, 3, mean), op(3, 4, twice), op(4, 5, dense)],
+        input: 0,
+        output: 5,
+        text: None,
+    }
+}
+
 /// What the text model knows.
 pub const WORDS: [&str; 9] = ["the", "film", "was", "good", "bad", "not", "it's", "caf\u{e9}", "don't"];
 /// A text for it, longer than its window.

@@ -90,6 +90,18 @@ fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
             }
         }
         Parsed::MaxPool2d(pool) => Parameters::MaxPool2d { window: pool.window },
+        Parsed::DepthwiseConv2d(conv) => Parameters::DepthwiseConv2d {
+            weights: conv.weights.to_vec(),
+            output_stage: output_stage(&conv.stage),
+            window: conv.window,
+        },
+        Parsed::Add(add) => Parameters::Add {
+            other: op.others[0].unwrap_or(NO_TENSOR),
+            multipliers: add.multipliers,
+            shift: add.shift,
+            bounds: [add.output_min, add.output_max],
+        },
+        Parsed::Concat(concat) => Parameters::Concat { others: op.others, axis: concat.axis as u8 },
         Parsed::AveragePool2d(pool) => {
             Parameters::AveragePool2d { window: pool.window, output_stage: output_stage(&pool.stage) }
         }

@@ -1,5 +1,6 @@
 //! Average-pool: four channels at a time, as halfwords of two words, which any core adds two at once.
 
+use super::first_four;
 use crate::kernels::{AveragePool2d, Shape};
 
 /// Places whose values fit a halfword when added: `257 · 255 < 2¹⁶`.
@@ -40,7 +41,7 @@ fn sums<'i>(lines: impl Iterator<Item = &'i [i8]>, columns: usize, channels: usi
         while places.len() != 0 {
             let [mut even, mut odd] = [0u32; 2];
             for place in places.by_ref().take(RUN) {
-                let four = four(place) ^ BIAS;
+                let four = u32::from_le_bytes(first_four(place).map(|value| value as u8)) ^ BIAS;
                 even += four & 0x00ff_00ff;
                 odd += four >> 8 & 0x00ff_00ff;
             }
@@ -49,15 +50,4 @@ fn sums<'i>(lines: impl Iterator<Item = &'i [i8]>, columns: usize, channels: usi
         }
     }
     sums
-}
-
-/// The first four values as a word; what is missing behind the last place is zero and goes into sums that nobody reads.
-#[inline(always)]
-fn four(values: &[i8]) -> u32 {
-    let four = values.first_chunk().copied().unwrap_or_else(|| {
-        let mut four = [0; 4];
-        four.iter_mut().zip(values).for_each(|(place, value)| *place = *value);
-        four
-    });
-    u32::from_le_bytes(four.map(|value| value as u8))
 }

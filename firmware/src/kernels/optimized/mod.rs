@@ -9,9 +9,11 @@
 //! window of more than four places takes several blocks of four. The last place fills up a block: a repeated value
 //! changes no maximum.
 
+mod add;
 mod average_pool;
 mod conv2d;
 mod dense;
+mod depthwise;
 mod gather;
 pub mod helium;
 mod lstm;
@@ -21,9 +23,11 @@ pub mod portable;
 pub mod smlad;
 pub mod winograd;
 
+pub use add::add;
 pub use average_pool::average_pool2d;
 pub use conv2d::{conv2d, scratch_bytes};
 pub use dense::{dense, dense_logits};
+pub use depthwise::{depthwise_conv2d, depthwise_scratch_bytes};
 pub use lstm::{lstm, lstm_scratch_bytes};
 pub use pool::max_pool2d;
 
@@ -91,6 +95,16 @@ pub trait Form<const CHANNELS: usize> {
     fn fours_of_rows(dense: &Dense<'_>, input: &[i8], widened: &mut [u32], mut store: impl FnMut([i32; 4])) {
         Self::rows(dense, input, widened, &mut |_, sums| sums.as_chunks().0.iter().for_each(|sums| store(*sums)));
     }
+}
+
+/// The first four values; zeros stand for those that are missing.
+#[inline(always)]
+fn first_four(values: &[i8]) -> [i8; 4] {
+    values.first_chunk().copied().unwrap_or_else(|| {
+        let mut four = [0; 4];
+        four.iter_mut().zip(values).for_each(|(place, value)| *place = *value);
+        four
+    })
 }
 
 /// One patch on its way into scratch.

@@ -1,8 +1,11 @@
 //! From op records to the kernels' parameters: one file an operator, which holds all of its checks.
 
+mod add;
 mod average_pool2d;
+mod concat;
 mod conv2d;
 mod dense;
+mod depthwise_conv2d;
 mod embedding;
 mod lookup;
 mod lstm;
@@ -10,18 +13,22 @@ mod max_pool2d;
 mod output_stage;
 
 use super::format::{
-    NO_TENSOR, OP_AVERAGE_POOL2D, OP_CONV2D, OP_DENSE, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord,
-    PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
+    NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP,
+    OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
 };
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
-use crate::kernels::{AveragePool2d, Conv2d, Dense, Embedding, Lookup, Lstm, MaxPool2d, Window};
+use crate::kernels::{
+    Add, AveragePool2d, Concat, Conv2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d, Window,
+};
 
 /// One step of a model.
 #[derive(Clone, Copy)]
 pub struct Op<'m> {
-    /// Index of the tensor read.
+    /// Index of the tensor read first.
     pub input: u16,
+    /// Indices of further activations read: a second one by a sum, a second and perhaps a third one by a concatenation.
+    pub others: [Option<u16>; 2],
     /// Index of the tensor written; an LSTM's hidden state, which it also reads.
     pub output: u16,
     /// Index of an LSTM's cell state.
@@ -75,6 +82,12 @@ impl Preference {
 pub enum Parameters<'m> {
     /// Convolution with fused ReLU and max-pool.
     Conv2d(Conv2d<'m>),
+    /// Convolution of each channel by itself.
+    DepthwiseConv2d(DepthwiseConv2d<'m>),
+    /// Sum of two activations.
+    Add(Add),
+    /// Activations one behind the other.
+    Concat(Concat),
     /// Max-pool on its own.
     MaxPool2d(MaxPool2d),
     /// Mean of the values under a window.
@@ -113,7 +126,11 @@ impl<'m> Op<'m> {
         let [input, second, third] = record.inputs.map(|index| index.get());
         let output = record.output.get();
         let cell = (record.kind == OP_LSTM).then_some(second);
-        if third != NO_TENSOR || (cell.is_none() && second != NO_TENSOR) {
+        let [takes_second, takes_third] = [matches!(record.kind, OP_ADD | OP_CONCAT), record.kind == OP_CONCAT];
+        let other = |takes: bool, tensor: u16| Some(tensor).filter(|_| takes && tensor != NO_TENSOR);
+        let others = [other(takes_second, second), other(takes_third, third)];
+        let unread = |takes: bool, tensor: u16| !takes && tensor != NO_TENSOR;
+        if unread(takes_second || cell.is_some(), second) || unread(takes_third, third) {
             return Err(Error::Parameters { op: index });
         }
         if record.reserved != 0 || record.reserved2.get() != 0 {
@@ -131,6 +148,9 @@ impl<'m> Op<'m> {
         };
         let Decoded { parameters, data, scratch_bytes } = match record.kind {
             OP_CONV2D => conv2d::decode(&context)?,
+            OP_DEPTHWISE_CONV2D => depthwise_conv2d::decode(&context)?,
+            OP_ADD => add::decode(&context, model.tensor(second)?)?,
+            OP_CONCAT => concat::decode(&context, model, others)?,
             OP_MAX_POOL2D => max_pool2d::decode(&context)?,
             OP_AVERAGE_POOL2D => average_pool2d::decode(&context)?,
             OP_DENSE => dense::decode(&context)?,
@@ -139,16 +159,17 @@ impl<'m> Op<'m> {
             OP_LSTM => lstm::decode(&context, model.tensor(second)?)?,
             _ => return Err(Error::UnknownOp { op: index }),
         };
-        Ok(Op { input, output, cell, variant, preference, parameters, scratch_bytes, data })
+        Ok(Op { input, others, output, cell, variant, preference, parameters, scratch_bytes, data })
     }
 
     /// What is checked once and not whenever the op runs: that no multiplier is negative.
     pub(super) fn check_values(&self, index: u16) -> Result<(), Error> {
         let stage = match self.parameters {
             Parameters::Conv2d(conv) => conv.stage,
+            Parameters::DepthwiseConv2d(conv) => conv.stage,
             Parameters::AveragePool2d(pool) => pool.stage,
             Parameters::Dense(dense) | Parameters::Lstm(Lstm { gates: dense, .. }) => dense.stage,
-            Parameters::MaxPool2d(_) | Parameters::Lookup(_) | Parameters::Embedding(_) => return Ok(()),
+            _ => return Ok(()),
         };
         if stage.multipliers.iter().any(|multiplier| *multiplier < 0) { Err(out_of_range(index)) } else { Ok(()) }
     }
@@ -162,11 +183,21 @@ impl<'m> Op<'m> {
             }
             Parameters::Dense(dense) => dense.macs(),
             Parameters::Lstm(lstm) => lstm.gates.macs(),
-            Parameters::MaxPool2d(_)
+            Parameters::DepthwiseConv2d(conv) => {
+                conv.output.elements() as u64 * (conv.window.kernel[0] * conv.window.kernel[1]) as u64
+            }
+            Parameters::Add(_)
+            | Parameters::Concat(_)
+            | Parameters::MaxPool2d(_)
             | Parameters::AveragePool2d(_)
             | Parameters::Lookup(_)
             | Parameters::Embedding(_) => 0,
         }
+    }
+
+    /// Indices of all activations that it reads; states are not among them.
+    pub fn inputs(&self) -> impl Iterator<Item = u16> + use<> {
+        [Some(self.input)].into_iter().chain(self.others).flatten()
     }
 
     /// Indices of the tensors whose values last from run to run; none for an op without states.

@@ -4,9 +4,10 @@ use super::{EmbeddingSpec, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use crate::kernels::Shape;
 use crate::model::Tensor;
 use crate::model::format::{
-    ALIGNMENT, AveragePool2dRecord, Conv2dRecord, DenseRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8,
-    EmbeddingRecord, LookupRecord, LstmRecord, MaxPool2dRecord, NO_TENSOR, OP_AVERAGE_POOL2D, OP_CONV2D, OP_DENSE,
-    OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, TextRecord,
+    ALIGNMENT, AddRecord, AveragePool2dRecord, ConcatRecord, Conv2dRecord, DenseRecord, DepthwiseConv2dRecord,
+    EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, LookupRecord, LstmRecord, MaxPool2dRecord, NO_TENSOR,
+    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
+    OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, TextRecord,
 };
 use crate::text::VocabularySpec;
 use zerocopy::IntoBytes;
@@ -47,6 +48,30 @@ impl Layout {
                     ..Default::default()
                 };
                 (OP_CONV2D, record.as_bytes().to_vec())
+            }
+            Parameters::DepthwiseConv2d { weights, output_stage, window } => {
+                let record = DepthwiseConv2dRecord {
+                    weights: self.append(weights.as_bytes()),
+                    output_stage: self.append_output_stage(output_stage),
+                    kernel: window.kernel.map(|n| n as u8),
+                    stride: window.stride.map(|n| n as u8),
+                    padding: window.padding.map(|n| n as u8),
+                    ..Default::default()
+                };
+                (OP_DEPTHWISE_CONV2D, record.as_bytes().to_vec())
+            }
+            Parameters::Add { multipliers, shift, bounds: [output_min, output_max], .. } => {
+                let record = AddRecord {
+                    multipliers: multipliers.map(Into::into),
+                    shift: *shift,
+                    output_min: *output_min,
+                    output_max: *output_max,
+                    ..Default::default()
+                };
+                (OP_ADD, record.as_bytes().to_vec())
+            }
+            Parameters::Concat { axis, .. } => {
+                (OP_CONCAT, ConcatRecord { axis: *axis, ..Default::default() }.as_bytes().to_vec())
             }
             Parameters::MaxPool2d { window } => {
                 let record = MaxPool2dRecord {
@@ -143,6 +168,9 @@ impl Layout {
 pub fn record_bytes(parameters: &Parameters) -> usize {
     match parameters {
         Parameters::Conv2d { .. } => size_of::<Conv2dRecord>(),
+        Parameters::DepthwiseConv2d { .. } => size_of::<DepthwiseConv2dRecord>(),
+        Parameters::Add { .. } => size_of::<AddRecord>(),
+        Parameters::Concat { .. } => size_of::<ConcatRecord>(),
         Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
         Parameters::AveragePool2d { .. } => size_of::<AveragePool2dRecord>(),
         Parameters::Dense { .. } => size_of::<DenseRecord>(),
@@ -165,12 +193,17 @@ pub fn tensor_record(tensor: &Tensor) -> TensorRecord {
 }
 
 pub fn op_record(op: &OpSpec, kind: u8, parameters: Span) -> OpRecord {
-    let cell = if let Parameters::Lstm { cell, .. } = op.parameters { cell } else { NO_TENSOR };
+    let [second, third] = match op.parameters {
+        Parameters::Lstm { cell, .. } => [Some(cell), None],
+        Parameters::Add { other, .. } => [Some(other), None],
+        Parameters::Concat { others, .. } => others,
+        _ => [None; 2],
+    };
     OpRecord {
         kind,
         packing: op.packing,
         preference: op.preference.code(),
-        inputs: [op.input, cell, NO_TENSOR].map(Into::into),
+        inputs: [op.input, second.unwrap_or(NO_TENSOR), third.unwrap_or(NO_TENSOR)].map(Into::into),
         output: op.output.into(),
         parameters,
         ..Default::default()

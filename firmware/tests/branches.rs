@@ -1,0 +1,156 @@
+//! Sums and concatenations: against exact arithmetic, and what a container may ask for.
+
+mod common;
+
+use common::tensor;
+use firmware::kernels::{Add, Concat, optimized, reference};
+use firmware::model::format::PACKING_PORTABLE;
+use firmware::model::writer::{ModelBuilder, OpSpec, Parameters};
+use firmware::model::{Element, Error, Model, Preference, Tensor};
+use firmware::plan::Interpreter;
+use proptest::prelude::*;
+
+/// `round(zero point + (a − zₐ)·m/2^s + (b − z_b)·n/2^s)`, halves up, by Euclid's division.
+fn exact(add: &Add, a: i8, b: i8) -> i8 {
+    let [m, n] = add.multipliers.map(i128::from);
+    let [a, b] = [i128::from(a) - i128::from(add.zero_points[0]), i128::from(b) - i128::from(add.zero_points[1])];
+    let twice = 2 * (a * m + b * n) + (1i128 << add.shift);
+    let value = i128::from(add.zero_point) + twice.div_euclid(2i128 << add.shift);
+    value.clamp(add.output_min.into(), add.output_max.into()) as i8
+}
+
+fn sums() -> impl Strategy<Value = Add> {
+    let bounds = prop_oneof![Just([-128, 127]), (-128i8..0, 0i8..=127).prop_map(|(min, max)| [min, max])];
+    (prop::array::uniform2(-2.0f64..2.0), any::<[i8; 3]>(), 0u8..=30, bounds).prop_filter_map(
+        "a sum does not fit",
+        |(ratios, [za, zb, zero_point], shift, [output_min, output_max])| {
+            let multipliers = ratios.map(|ratio| (ratio * 2f64.powi(shift.into())).round() as i32);
+            let add = Add { multipliers, zero_points: [za, zb], zero_point, shift, output_min, output_max };
+            add.fits().then_some(add)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn sums_are_exact(add in sums(), values in prop::collection::vec(any::<[i8; 2]>(), 0..40)) {
+        let extremes = [[-128, -128], [-128, 127], [127, -128], [127, 127]];
+        let pairs: Vec<[i8; 2]> = values.into_iter().chain(extremes).collect();
+        let [a, b] = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect::<Vec<i8>>());
+        let expected: Vec<i8> = pairs.iter().map(|[a, b]| exact(&add, *a, *b)).collect();
+        let run = |kernel: fn(&Add, [&[i8]; 2], &mut [i8])| {
+            let mut output = vec![77; pairs.len()];
+            kernel(&add, [&a, &b], &mut output);
+            output
+        };
+        prop_assert_eq!(&run(reference::add), &expected);
+        prop_assert_eq!(&run(optimized::add), &expected);
+    }
+
+    #[test]
+    fn what_fits_is_what_never_leaves_32_bits(multipliers: [i32; 2], zero_points: [i8; 2], zero_point: i8, shift in 0u8..=30) {
+        let add = Add { multipliers, zero_points, zero_point, shift, output_min: -128, output_max: 127 };
+        let [m, n] = multipliers.map(i128::from);
+        let [za, zb, zero_point] = [zero_points[0], zero_points[1], zero_point].map(i128::from);
+        let start = (zero_point << shift) + (1 << shift >> 1) - za * m - zb * n;
+        let ends = [-128, 127].into_iter().flat_map(|a| [-128, 127].map(|b| start + a * m + b * n));
+        prop_assert_eq!(add.fits(), ends.into_iter().all(|sum| i32::try_from(sum).is_ok()));
+    }
+
+    #[test]
+    fn concatenations_are_what_indices_say(count in 1usize..=4, runs in [1usize..=5, 1..=5, 0..=5]) {
+        let inputs: [Vec<i8>; 3] = std::array::from_fn(|k| (0..count * runs[k]).map(|i| (50 * k + i) as i8).collect());
+        let mut output = vec![77; count * runs.iter().sum::<usize>()];
+        reference::concat(&Concat { count, axis: 0, runs }, [&inputs[0], &inputs[1], &inputs[2]], &mut output);
+        let mut expected = Vec::new();
+        for place in 0..count {
+            inputs.iter().zip(runs).for_each(|(input, run)| expected.extend(&input[place * run..(place + 1) * run]));
+        }
+        prop_assert_eq!(output, expected);
+    }
+}
+
+/// Three tensors of `2×3×4`, or as `edit` says, of which the op reads the first two.
+fn model(parameters: Parameters, edit: impl FnOnce(&mut Vec<Tensor>)) -> Vec<u8> {
+    let mut tensors =
+        vec![tensor(0, [2, 3, 4], Element::I8), tensor(24, [2, 3, 4], Element::I8), tensor(48, [2, 3, 4], Element::I8)];
+    edit(&mut tensors);
+    // A lookup makes the second tensor of the first.
+    let op = |input, output, parameters| OpSpec {
+        input,
+        output,
+        packing: PACKING_PORTABLE,
+        preference: Preference::default(),
+        parameters,
+    };
+    let negated = Parameters::Lookup { table: (-128..=127i8).map(|x| !x).collect() };
+    let ops = vec![op(0, 1, negated), op(0, 2, parameters)];
+    ModelBuilder { name: "branches".into(), tensors, ops, output: 2, ..Default::default() }.finish()
+}
+
+fn add(multipliers: [i32; 2], shift: u8, bounds: [i8; 2]) -> Parameters {
+    Parameters::Add { other: 1, multipliers, shift, bounds }
+}
+
+fn run(container: &[u8], input: &[i8]) -> Vec<i8> {
+    let parsed = Model::parse(container).unwrap();
+    let (mut arena, mut scratch) = (vec![0; parsed.arena_bytes() / 4], Vec::new());
+    let mut interpreter = Interpreter::new(parsed, &mut arena, &mut scratch).unwrap();
+    interpreter.input_mut().copy_from_slice(input);
+    interpreter.run().unwrap();
+    interpreter.output_i8().to_vec()
+}
+
+#[test]
+fn models_with_branches_run() {
+    let input: Vec<i8> = (0..24).map(|i| (10 * i - 115) as i8).collect();
+    // a + b/2 with zero points of −5 is (a + 5) + (−1 − a + 5)/2 − 5 = a/2 + 2.
+    let expected: Vec<i8> = input.iter().map(|a| ((i32::from(*a) + 5).div_euclid(2)).clamp(-50, 60) as i8).collect();
+    assert_eq!(run(&model(add([2 << 20, 1 << 20], 21, [-50, 60]), |_| ()), &input), expected);
+    // A tensor may be added to itself.
+    let twice = Parameters::Add { other: 0, multipliers: [1, 1], shift: 1, bounds: [-128, 127] };
+    assert_eq!(run(&model(twice, |_| ()), &input), input);
+    let along = |axis: u8, sides: [usize; 3]| {
+        let concat = Parameters::Concat { others: [Some(1), None], axis };
+        run(&model(concat, |tensors| tensors[2] = tensor(48, sides, Element::I8)), &input)
+    };
+    let negated: Vec<i8> = input.iter().map(|x| !x).collect();
+    assert_eq!(along(0, [4, 3, 4]), [&input[..], &negated].concat());
+    assert_eq!(along(2, [2, 3, 8])[..8], [&input[..4], &negated[..4]].concat());
+    assert_eq!(along(1, [2, 6, 4])[..24], [&input[..12], &negated[..12]].concat());
+}
+
+#[test]
+fn what_no_kernel_can_do_is_refused() {
+    let refused =
+        |parameters: Parameters, edit: &dyn Fn(&mut Vec<Tensor>)| Model::parse(&model(parameters, edit)).err();
+    let (mismatch, out_of_range) = (Some(Error::ShapeMismatch { op: 1 }), Some(Error::Parameters { op: 1 }));
+    let whole = [-128, 127];
+    assert_eq!(refused(add([1 << 21; 2], 21, whole), &|_| ()), None);
+    assert_eq!(refused(add([1 << 29; 2], 21, whole), &|_| ()), out_of_range);
+    assert_eq!(refused(add([1; 2], 31, whole), &|_| ()), out_of_range);
+    assert_eq!(refused(add([1; 2], 0, [4, 3]), &|_| ()), out_of_range);
+    assert_eq!(refused(add([1; 2], 0, whole), &|tensors| tensors[2].shape.width = 2), mismatch);
+    assert_eq!(refused(add([1; 2], 0, whole), &|tensors| tensors[2].element = Element::I32), mismatch);
+    let missing = Parameters::Add { other: 7, multipliers: [1; 2], shift: 0, bounds: whole };
+    assert_eq!(refused(missing, &|_| ()), Some(Error::NoSuchTensor { tensor: 7 }));
+    let onto = |tensors: &mut Vec<Tensor>| tensors[2].offset = 28;
+    assert_eq!(refused(add([1; 2], 0, whole), &onto), Some(Error::InputOverwritten { op: 1 }));
+
+    let concat = |others, axis| Parameters::Concat { others, axis };
+    let wide = |tensors: &mut Vec<Tensor>| tensors[2].shape.channels = 8;
+    assert_eq!(refused(concat([Some(1), None], 2), &wide), None);
+    assert_eq!(refused(concat([Some(1), None], 1), &wide), mismatch);
+    assert_eq!(refused(concat([Some(1), None], 3), &wide), out_of_range);
+    assert_eq!(refused(concat([None, Some(1)], 2), &wide), out_of_range);
+    assert_eq!(refused(concat([Some(1), Some(1)], 2), &wide), mismatch);
+    let other_scale = |tensors: &mut Vec<Tensor>| {
+        wide(tensors);
+        tensors[0].scale = 0.5;
+    };
+    assert_eq!(refused(concat([Some(1), None], 2), &other_scale), mismatch);
+    let unread = Parameters::Lookup { table: vec![0; 256] };
+    assert_eq!(refused(unread, &|_| ()), None);
+}
