@@ -1,7 +1,7 @@
 //! Runs a model: which op reads and writes which part of the arena.
 
 use crate::kernels::{optimized, reference};
-use crate::model::{Element, Error, Model, Parameters, Tensor};
+use crate::model::{Element, Error, IMAGE_OPS, Model, Parameters, Tensor};
 use crate::words;
 use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -109,15 +109,17 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             (Parameters::Conv2d(conv), _) => {
                 (op.variant.conv2d)(conv, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::DepthwiseConv2d(conv), _) => {
+            (Parameters::DepthwiseConv2d(conv), _) if IMAGE_OPS => {
                 optimized::depthwise_conv2d(conv, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::Add(add), _) => optimized::add(add, [input, other(0)?], words::as_i8_mut(output)),
-            (Parameters::Concat(concat), _) => {
+            (Parameters::Add(add), _) if IMAGE_OPS => optimized::add(add, [input, other(0)?], words::as_i8_mut(output)),
+            (Parameters::Concat(concat), _) if IMAGE_OPS => {
                 reference::concat(concat, [input, other(0)?, other(1)?], words::as_i8_mut(output));
             }
             (Parameters::MaxPool2d(pool), _) => optimized::max_pool2d(pool, input, words::as_i8_mut(output)),
-            (Parameters::AveragePool2d(pool), _) => optimized::average_pool2d(pool, input, words::as_i8_mut(output)),
+            (Parameters::AveragePool2d(pool), _) if IMAGE_OPS => {
+                optimized::average_pool2d(pool, input, words::as_i8_mut(output))
+            }
             (Parameters::Lookup(lookup), _) => (op.variant.lookup)(lookup, input, words::as_i8_mut(output)),
             (Parameters::Dense(dense), Element::I8) => {
                 (op.variant.dense)(dense, input, words::as_i8_mut(output), scratch);
@@ -129,8 +131,8 @@ impl<'m, 'a> Interpreter<'m, 'a> {
                 let token = input.first_chunk().map_or(0, |bytes| i16::from_le_bytes(bytes.map(|byte| byte as u8)));
                 reference::embedding(embedding, token, words::as_i8_mut(output));
             }
-            // Has been run above.
-            (Parameters::Lstm(_), _) => (),
+            // An LSTM has been run above; what this build does not have, the parser has refused.
+            _ => (),
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ pub enum Error {
         /// Index of the tensor.
         tensor: u16,
     },
-    /// An op of an unknown kind.
+    /// An op of a kind that this build does not have.
     UnknownOp {
         /// Index of the op.
         op: u16,
@@ -153,7 +153,7 @@ impl fmt::Display for Error {
             Error::UnknownElement { tensor } => write!(f, "tensor {tensor} has an unknown element type"),
             Error::TensorMalformed { tensor } => write!(f, "tensor {tensor} is empty or has no usable scale"),
             Error::TensorNotWritten { tensor } => write!(f, "tensor {tensor} is read when it does not hold its values"),
-            Error::UnknownOp { op } => write!(f, "op {op} is of an unknown kind"),
+            Error::UnknownOp { op } => write!(f, "op {op} is of a kind that this build does not have"),
             Error::UnknownPacking { op } => write!(f, "op {op} has weights that this core has no kernel for"),
             Error::ShapeMismatch { op } => write!(f, "the tensors of op {op} do not fit its parameters"),
             Error::Parameters { op } => write!(f, "a parameter of op {op} is out of range"),

@@ -23,6 +23,7 @@ pub mod writer;
 
 pub use crate::kernels::Shape;
 pub use error::Error;
+pub(crate) use ops::IMAGE_OPS;
 pub use ops::{Op, Parameters, Preference};
 pub use tensor::{Element, Tensor};
 pub use text::Text;

@@ -22,6 +22,9 @@ use crate::kernels::{
     Add, AveragePool2d, Concat, Conv2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d, Window,
 };
 
+/// Whether this build has the operators of larger image nets; a board with little flash does without.
+pub(crate) const IMAGE_OPS: bool = cfg!(feature = "image-ops");
+
 /// One step of a model.
 #[derive(Clone, Copy)]
 pub struct Op<'m> {
@@ -148,11 +151,11 @@ impl<'m> Op<'m> {
         };
         let Decoded { parameters, data, scratch_bytes } = match record.kind {
             OP_CONV2D => conv2d::decode(&context)?,
-            OP_DEPTHWISE_CONV2D => depthwise_conv2d::decode(&context)?,
-            OP_ADD => add::decode(&context, model.tensor(second)?)?,
-            OP_CONCAT => concat::decode(&context, model, others)?,
+            OP_DEPTHWISE_CONV2D if IMAGE_OPS => depthwise_conv2d::decode(&context)?,
+            OP_ADD if IMAGE_OPS => add::decode(&context, model.tensor(second)?)?,
+            OP_CONCAT if IMAGE_OPS => concat::decode(&context, model, others)?,
             OP_MAX_POOL2D => max_pool2d::decode(&context)?,
-            OP_AVERAGE_POOL2D => average_pool2d::decode(&context)?,
+            OP_AVERAGE_POOL2D if IMAGE_OPS => average_pool2d::decode(&context)?,
             OP_DENSE => dense::decode(&context)?,
             OP_LOOKUP => lookup::decode(&context)?,
             OP_EMBEDDING => embedding::decode(&context)?,
