@@ -96,6 +96,7 @@ fn data(network: &Network, batch: usize) -> Vec<Vec<f32>> {
             let pixel = |at: usize| if inside(at % (height * width)) { (at * 7919 % 256) as f32 / 255.0 } else { 0.0 };
             (0..batch * height * width).map(pixel).collect()
         }
+        Input::Latent(values) => (0..batch * values).map(|at| (at * 7919 % 256) as f32 / 64.0 - 2.0).collect(),
         Input::Tokens { vocabulary, span } => (0..span * batch).map(|at| (at * 7919 % vocabulary) as f32).collect(),
     };
     let outputs = network.outputs();

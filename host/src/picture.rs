@@ -106,14 +106,15 @@ pub fn from_unit(values: &[f64]) -> Vec<u8> {
     values.iter().map(|value| (255.0 * value).round() as u8).collect()
 }
 
-/// Writes a PNG: a row for each of `rows`, whose pictures of `height` × `width` pixels stand side by side.
+/// Writes a PNG: a row for each of `rows`, whose pictures of `height` × `width` grey pixels stand side by side.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn save_grid(path: &Path, rows: &[[Vec<u8>; 2]], height: usize, width: usize) -> Result<()> {
-    let mut grid = GrayImage::new(2 * width as u32, (rows.len() * height) as u32);
+pub fn save_grid(path: &Path, rows: &[impl AsRef<[Vec<u8>]>], height: usize, width: usize) -> Result<()> {
+    let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+    let mut grid = GrayImage::new((columns * width) as u32, (rows.len() * height) as u32);
     for (row, pictures) in rows.iter().enumerate() {
-        for (column, pixels) in pictures.iter().enumerate() {
+        for (column, pixels) in pictures.as_ref().iter().enumerate() {
             for (index, &pixel) in pixels.iter().enumerate() {
                 let (x, y) = (column * width + index % width, row * height + index / width);
                 grid.put_pixel(x as u32, y as u32, image::Luma([pixel]));

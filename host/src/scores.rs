@@ -11,19 +11,19 @@ pub struct Score {
     pub n: usize,
     /// Samples classified rightly; of a classifier.
     pub correct: Option<usize>,
-    /// Share of right answers, 0…1; of a classifier.
+    /// Share of right answers, 0…1; of a classifier, or of a GAN's discriminator.
     pub accuracy: Option<f64>,
     /// Mean squared error over all values; of an autoencoder.
     pub mse: Option<f64>,
-    /// Mean loss, nats: softmax cross-entropy a sample, or binary cross-entropy a value.
+    /// Mean loss, nats: softmax cross-entropy a sample, or binary cross-entropy a value; of a GAN, the generator's.
     pub loss: f64,
 }
 
 impl Score {
-    /// From sums over `n` samples: of their losses, and of right answers or of mean squared errors.
+    /// From sums over `n` samples: of their losses, and of right answers or, of an autoencoder, of mean squared errors.
     pub fn of(target: Target, n: usize, loss: f64, measure: f64) -> Self {
         let mean = |sum: f64| sum / n.max(1) as f64;
-        let (loss, classifies) = (mean(loss), target == Target::Class);
+        let (loss, classifies) = (mean(loss), target != Target::Input);
         let (correct, accuracy) = (classifies.then_some(measure as usize), classifies.then_some(mean(measure)));
         Score { n, correct, accuracy, mse: (!classifies).then_some(mean(measure)), loss }
     }

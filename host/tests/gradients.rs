@@ -104,6 +104,7 @@ fn arithmetic() {
 #[test]
 fn pointwise() {
     check(&[&[12]], spaced, |g, x| g.relu(x[0]));
+    check(&[&[12]], spaced, |g, x| g.leaky_relu(x[0], 0.2));
     check(&[&[12]], smooth, |g, x| g.neg(x[0]));
     check(&[&[12]], smooth, |g, x| g.exp(x[0]));
     check(&[&[12]], smooth, |g, x| g.log(x[0]));
@@ -118,6 +119,9 @@ fn pointwise() {
 fn layout() {
     check(&[&[2, 6]], smooth, |g, x| g.reshape(x[0], &[3, 4]));
     check(&[&[2, 3, 2]], smooth, |g, x| g.flatten(x[0]));
+    check(&[&[2, 12]], smooth, |g, x| g.unflatten(x[0], [3, 2, 2]));
+    check(&[&[2, 3, 4, 6]], smooth, |g, x| g.space_to_depth(x[0], 2));
+    check(&[&[2, 8, 2, 3]], smooth, |g, x| g.depth_to_space(x[0], 2));
     check(&[&[2, 3, 4]], smooth, |g, x| g.transpose(x[0], &[2, 0, 1]));
     let ranges = [Range { axis: 0, start: 1, end: 3, step: 1 }, Range { axis: 1, start: 1, end: 7, step: 2 }];
     check(&[&[4, 8]], smooth, |g, x| g.slice(x[0], &ranges));
@@ -247,6 +251,79 @@ fn convolutions() {
             let shapes: [&[usize]; 3] =
                 [&[2, channels, height, width], &[filters, channels, kernel, kernel], &[filters]];
             check(&shapes, smooth, |g, x| g.conv2d(x[0], x[1], Some(x[2]), conv));
+        }
+    }
+}
+
+/// The forms that a training step has for particular shapes.
+#[test]
+fn convolutions_of_few_filters_and_of_large_strided_kernels() {
+    for (channels, filters, kernel, padding) in
+        [(4, 1, 3, Padding::Same), (8, 2, 3, Padding::Valid), (4, 1, 4, Padding::Same)]
+    {
+        let conv = Conv2d::new(padding, kernel, 1, 5, 4);
+        let shapes: [&[usize]; 3] = [&[2, channels, 5, 4], &[filters, channels, kernel, kernel], &[filters]];
+        check(&shapes, small, |g, x| g.conv2d_trained(x[0], x[1], Some(x[2]), conv));
+    }
+    // One row is left over, as the stride does not reach it.
+    let conv = Conv2d::new(Padding::Valid, 4, 2, 7, 6);
+    check(&[&[1, 33, 7, 6], &[1, 33, 4, 4]], small, |g, x| g.conv2d(x[0], x[1], None, conv));
+}
+
+#[test]
+fn transposed_convolutions() {
+    // Input channels, filters, kernel, stride: phases of one size and of several.
+    for (channels, filters, kernel, stride) in [(2, 3, 4, 2), (3, 2, 3, 2), (1, 2, 2, 2), (2, 1, 3, 1), (2, 2, 5, 3)] {
+        for padding in [Padding::Valid, Padding::Same] {
+            let (height, width) = match padding {
+                Padding::Valid => (2 * stride + kernel, stride + kernel),
+                Padding::Same => (3 * stride, 2 * stride),
+            };
+            let conv = Conv2d::new(padding, kernel, stride, height, width);
+            let shapes: [&[usize]; 3] = [&[2, channels, 3, 2], &[channels, filters, kernel, kernel], &[filters]];
+            check(&shapes, smooth, |g, x| g.conv_transpose2d(x[0], x[1], x[2], conv));
+            check(&shapes, smooth, |g, x| {
+                let y = g.conv_transpose2d_trained(x[0], x[1], x[2], conv)?;
+                assert_eq!(g.shape(y), [2, filters, height, width]);
+                Ok(y)
+            });
+        }
+    }
+}
+
+/// Output and gradients against PyTorch's, see `host/tests/vectors/conv_transpose.py`.
+#[test]
+fn a_transposed_convolution_is_pytorchs() {
+    let vectors: serde_json::Value = serde_json::from_str(include_str!("vectors/conv_transpose.json")).unwrap();
+    let expected = |name: &str| -> Vec<f32> { serde_json::from_value(vectors[name].clone()).unwrap() };
+    let wave = |count: usize, step: f32| (0..count).map(|i| (i as f32 * step).sin()).collect::<Vec<f32>>();
+    let sizes: [&[usize]; 3] = [&[2, 3, 3, 5], &[3, 4, 4, 4], &[4]];
+    let values = [wave(90, 0.7), wave(192, 0.3), wave(4, 1.1)];
+    for trained in [false, true] {
+        let mut graph = Graph::new();
+        let names = ["x", "weights", "bias"];
+        let inputs: Vec<Value> = names.iter().zip(sizes).map(|(name, size)| graph.input(name, size).unwrap()).collect();
+        let conv = Conv2d::new(Padding::Same, 4, 2, 6, 10);
+        let y = match trained {
+            true => graph.conv_transpose2d_trained(inputs[0], inputs[1], inputs[2], conv).unwrap(),
+            false => graph.conv_transpose2d(inputs[0], inputs[1], inputs[2], conv).unwrap(),
+        };
+        let direction = graph.constant(&[2, 4, 6, 10], &wave(480, 0.9));
+        let product = graph.mul(y, direction).unwrap();
+        let loss = graph.reduce_sum(product, &[0, 1, 2, 3], false).unwrap();
+        let gradients = gradients(&mut graph, loss, &inputs).unwrap();
+        for (name, value) in ["y", "dx", "dweights", "dbias"].into_iter().zip([y].into_iter().chain(gradients)) {
+            graph.output(name, value).unwrap();
+        }
+        let mut model = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
+        let given: Vec<(&str, &[usize], &[f32])> =
+            (0..3).map(|index| (names[index], sizes[index], values[index].as_slice())).collect();
+        for (name, _, ours) in model.run(&given).unwrap() {
+            let theirs = expected(&name);
+            assert_eq!(ours.len(), theirs.len(), "{name}");
+            let largest = theirs.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+            let close = ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-5 * largest);
+            assert!(close, "{name}, trained form: {trained}");
         }
     }
 }

@@ -97,6 +97,24 @@ fn a_resumed_run_equals_one_that_never_stopped() {
 }
 
 #[test]
+fn a_run_whose_steps_know_no_end_may_go_on_for_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = AtomicBool::new(false);
+    let mut recipe = recipe();
+    recipe.training.epochs = 3;
+    recipe.training.schedule = host::recipe::Schedule::Constant;
+    recipe.augmentation.finish = 0.0;
+    let straight = run(&recipe, &folder.path().join("straight"), false, &never).unwrap();
+    let mut shorter = recipe.clone();
+    shorter.training.epochs = 2;
+    run(&shorter, &folder.path().join("longer"), false, &never).unwrap();
+    let longer = run(&recipe, &folder.path().join("longer"), true, &never).unwrap();
+    assert_eq!(longer.epochs.len(), 3);
+    let [longer, straight] = [longer, straight].map(|run| std::fs::read(run.model.unwrap()).unwrap());
+    assert!(longer == straight, "the weights differ");
+}
+
+#[test]
 fn a_checkpoint_continues_only_the_run_that_made_it() {
     let folder = tempfile::tempdir().unwrap();
     let never = AtomicBool::new(false);

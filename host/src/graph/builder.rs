@@ -41,6 +41,8 @@ pub struct Node {
     pub(super) output: Value,
     /// What the operator computes beside `output`, for its gradient rule alone.
     pub(super) kept: Vec<Value>,
+    /// Whether other nodes compute `output`: then this one is not written, but its gradient rule stands for theirs.
+    pub(super) composed: bool,
 }
 
 /// Where a value's content comes from.
@@ -151,7 +153,18 @@ impl Graph {
         });
         let kept = kept.collect();
         let output = self.push(name, ty, Origin::Node);
-        self.nodes.push(Node { op: Rc::new(op), inputs: inputs.to_vec(), operands, output, kept });
+        self.nodes.push(Node { op: Rc::new(op), inputs: inputs.to_vec(), operands, output, kept, composed: false });
+        Ok(output)
+    }
+
+    /// Says that `output`, which the nodes just added compute from `inputs`, is what `op` gives: the gradient follows the rule
+    /// of `op` instead of theirs.
+    pub(super) fn compose(&mut self, op: impl Operator + 'static, inputs: &[Value], output: Value) -> Result<Value> {
+        let types: Vec<&Type> = inputs.iter().map(|&input| self.ty(input)).collect();
+        let ty = op.infer(&types)?;
+        ensure!(ty == *self.ty(output), "{} gives {ty:?}, composed was {:?}", op.name(), self.ty(output));
+        let (operands, kept) = (Vec::new(), Vec::new());
+        self.nodes.push(Node { op: Rc::new(op), inputs: inputs.to_vec(), operands, output, kept, composed: true });
         Ok(output)
     }
 

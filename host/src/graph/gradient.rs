@@ -25,6 +25,10 @@ pub fn gradients(graph: &mut Graph, loss: Value, parameters: &[Value]) -> Result
         if !node.inputs.iter().any(|input| active.contains(input)) {
             continue;
         }
+        if node.composed {
+            // The nodes that compute the value are not to be swept, too.
+            adjoints.remove(&node.output);
+        }
         let contributions = node.op.gradient(graph, &node, adjoint)?;
         for (&input, contribution) in node.inputs.iter().zip(contributions) {
             if !active.contains(&input) {

@@ -19,10 +19,27 @@ pub enum Layer {
         #[serde(default)]
         activation: Activation,
     },
+    /// Transposed convolution with a square kernel, at least as large as the stride; weights [in, out, h, w] in the float graph.
+    /// `Same` gives `stride` times as many rows and columns.
+    #[serde(rename = "conv-transpose2d")]
+    ConvTranspose2d {
+        /// Output channels.
+        filters: usize,
+        /// Height and width of the kernel.
+        kernel: usize,
+        #[serde(default = "one")]
+        stride: usize,
+        #[serde(default)]
+        padding: Padding,
+        #[serde(default)]
+        activation: Activation,
+    },
     /// Max-pool with stride = size, rounding down.
     MaxPool2d { size: usize },
     /// Everything but the batch in one dimension.
     Flatten,
+    /// A vector as an image, whose values it holds channel by channel: the opposite of flatten.
+    Reshape { height: usize, width: usize, channels: usize },
     /// Fully connected.
     Dense {
         units: usize,
@@ -65,7 +82,9 @@ impl Layer {
         match self {
             Layer::Conv2d { .. } => "conv2d",
             Layer::MaxPool2d { .. } => "max-pool2d",
+            Layer::ConvTranspose2d { .. } => "conv-transpose2d",
             Layer::Flatten => "flatten",
+            Layer::Reshape { .. } => "reshape",
             Layer::Dense { .. } => "dense",
             Layer::Dropout { .. } => "dropout",
             Layer::Embedding { .. } => "embedding",
@@ -94,7 +113,13 @@ pub enum Activation {
     Relu,
     /// `1 / (1 + e⁻ˣ)`
     Sigmoid,
+    Tanh,
+    /// `x` where it is positive, 0.2 · x elsewhere.
+    LeakyRelu,
 }
+
+/// Slope of [`Activation::LeakyRelu`] where its input is negative.
+pub const LEAK: f32 = 0.2;
 
 fn one() -> usize {
     1

@@ -22,6 +22,7 @@ const IR_VERSION: i64 = 8;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     Int(i64),
+    Float(f32),
     Ints(Vec<i64>),
     String(&'static str),
 }
@@ -114,7 +115,7 @@ impl Graph {
     fn live(&self) -> (Vec<&Node>, HashSet<Value>) {
         let mut values: HashSet<Value> = self.outputs.iter().map(|(_, value)| *value).collect();
         let mut nodes = Vec::new();
-        for node in self.nodes.iter().rev() {
+        for node in self.nodes.iter().rev().filter(|node| !node.composed) {
             if values.contains(&node.output) || node.kept.iter().any(|kept| values.contains(kept)) {
                 values.extend(node.inputs.iter().chain(node.operands.iter().flatten()));
                 nodes.push(node);
@@ -229,6 +230,10 @@ fn attribute_proto(name: &str, value: Attribute) -> AttributeProto {
         Attribute::Int(value) => {
             proto.i = value;
             AttributeType::Int
+        }
+        Attribute::Float(value) => {
+            proto.f = value;
+            AttributeType::Float
         }
         Attribute::Ints(values) => {
             proto.ints = values;

@@ -27,6 +27,7 @@ impl Recipe {
         }
         self.check_sizes()?;
         self.shapes()?;
+        self.check_adversary()?;
         self.check_loss()?;
         check_optimizer(&self.training.optimizer)?;
         if let Schedule::Cosine { warm_up } = self.training.schedule {
@@ -119,6 +120,19 @@ impl Recipe {
                 let fits = self.data.target == Target::Input || self.data.source.classes().len() == 2;
                 ("binary-cross-entropy", fits, "`target = \"input\"` in [data] or two classes", Activation::Sigmoid)
             }
+            // A generator's values are those of its data, −1…1.
+            Loss::Adversarial { .. } => {
+                let tanh = |layer: &Layer| match layer {
+                    Layer::Conv2d { activation, .. }
+                    | Layer::ConvTranspose2d { activation, .. }
+                    | Layer::Dense { activation, .. } => *activation == Activation::Tanh,
+                    _ => false,
+                };
+                let message = "the loss adversarial needs a last layer with a tanh".to_owned();
+                let fits = self.layers.last().is_some_and(tanh);
+                let way = vec![Key("training"), Key("loss")];
+                return if fits { Ok(()) } else { Err(Fault { way, message }) };
+            }
         };
         if !fits {
             let message = format!("the loss {loss} needs {needs}");
@@ -178,7 +192,7 @@ fn check_augmentation(augmentation: &Augmentation, height: usize) -> Checked {
 
 /// Where a number may lie; none of them holds NaN or infinity.
 #[derive(Clone, Copy)]
-enum Bounds {
+pub(super) enum Bounds {
     /// 0 < x
     Positive,
     /// 0 < x < 1
@@ -189,7 +203,7 @@ enum Bounds {
     UpTo(f32),
 }
 
-fn number(keys: &[&'static str], value: f32, bounds: Bounds) -> Checked {
+pub(super) fn number(keys: &[&'static str], value: f32, bounds: Bounds) -> Checked {
     let (holds, expected) = match bounds {
         Bounds::Positive => (value > 0.0 && value.is_finite(), "more than 0".to_owned()),
         Bounds::Open => (value > 0.0 && value < 1.0, "more than 0 and below 1".to_owned()),

@@ -1,5 +1,6 @@
 //! `models/<name>/recipe.toml`: what a model is trained on, how it is built and how it learns.
 
+mod adversary;
 mod check;
 mod fault;
 mod load;
@@ -7,6 +8,7 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
+pub use adversary::Adversary;
 pub use fault::{Fault, Step};
 pub use load::{Found, find};
 pub use shapes::Shape;
@@ -23,7 +25,11 @@ pub struct Recipe {
     /// Folder name under `models/`.
     pub name: String,
     pub data: Data,
+    /// The net that is exported.
     pub layers: Vec<Layer>,
+    /// Of a generator: what it learns against.
+    #[serde(default)]
+    pub adversary: Option<Adversary>,
     pub training: Training,
     /// What follows the training proper, one stage after the other.
     #[serde(default)]
@@ -65,6 +71,8 @@ pub enum Target {
     Class,
     /// The input again: an autoencoder.
     Input,
+    /// One more sample like those: a generator, which draws from latent values.
+    Sample,
 }
 
 /// A data set that the tool knows.
@@ -292,6 +300,13 @@ pub enum Loss {
     },
     /// Binary cross-entropy of a sigmoid, mean over batch and outputs: of an autoencoder, or of two classes.
     BinaryCrossEntropy,
+    /// Of a GAN: binary cross-entropy of the discriminator, which learns to say `real` for samples and 0 for drawings; the
+    /// generator learns to be told 1.
+    Adversarial {
+        /// Below 1, it keeps the discriminator from growing too sure (Salimans et al. 2016).
+        #[serde(default = "whole")]
+        real: f32,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -366,6 +381,10 @@ pub struct Augmentation {
     pub finish: f32,
     /// Factor on every bound in that last part, where nothing is erased either.
     pub finish_strength: f32,
+}
+
+fn whole() -> f32 {
+    1.0
 }
 
 fn beta1() -> f32 {

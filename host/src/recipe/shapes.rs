@@ -1,7 +1,7 @@
 //! Shapes from layer to layer.
 
 use super::check::{Checked, LAYER_LIMIT, PARAMETER_LIMIT, count};
-use super::fault::Step::{Item, Key};
+use super::fault::Step::{self, Item, Key};
 use super::{Fault, Loss, Recipe, Target};
 use crate::graph::{Layer, Padding};
 
@@ -30,13 +30,56 @@ impl Recipe {
     /// The first layer that cannot follow the one before, e.g. `layer 5 (max-pool2d): size is 4, but its input is 2×2`;
     /// a last layer that does not give one value per class.
     pub fn shapes(&self) -> Checked<Vec<Shape>> {
-        let image = self.data.source.image();
-        let mut shape =
-            image.map_or(Shape::Tokens, |[height, width, channels]| Shape::Image { height, width, channels });
+        let image = self.image();
+        let start = match &self.adversary {
+            Some(adversary) => Shape::Flat { length: adversary.latent },
+            None => image.unwrap_or(Shape::Tokens),
+        };
+        let shapes = self.walk(&LAYERS, &self.layers, start)?;
+        let shape = last(&LAYERS, &shapes)?;
+        let (wanted, values) = match self.data.target {
+            Target::Class => (self.data.source.classes().len(), "classes"),
+            Target::Input | Target::Sample => (image.map_or(0, Shape::values), "values of a sample"),
+        };
+        // Of two classes, one probability says all.
+        let binary = self.training.loss == Loss::BinaryCrossEntropy && self.data.target == Target::Class && wanted == 2;
+        let fits = match self.data.target {
+            Target::Sample => Some(shape) == image,
+            _ => shape == Shape::Flat { length: if binary { 1 } else { wanted } },
+        };
+        if fits {
+            return Ok(shapes);
+        }
+        let message = match (self.data.target, image) {
+            (Target::Sample, Some(image)) => {
+                format!(
+                    "the last layer gives {}, expected an image like those of the data, {}",
+                    shape.words(),
+                    image.words()
+                )
+            }
+            _ => {
+                format!("the last layer gives {}, expected one value for each of the {wanted} {values}", shape.words())
+            }
+        };
+        Err(self.layers.iter().enumerate().next_back().map_or_else(
+            || Fault { way: LAYERS.to_vec(), message: message.clone() },
+            |(index, layer)| Place { list: &LAYERS, index, layer }.fault(None, message.clone()),
+        ))
+    }
+
+    /// Shape of a sample; `None` for texts.
+    pub(super) fn image(&self) -> Option<Shape> {
+        self.data.source.image().map(|[height, width, channels]| Shape::Image { height, width, channels })
+    }
+
+    /// The shape behind each of `layers`, which stand in the recipe at `list`, from that of their input.
+    pub(super) fn walk(&self, list: &[Step], layers: &[Layer], input: Shape) -> Checked<Vec<Shape>> {
+        let mut shape = input;
         let mut parameters = 0;
-        let mut shapes = Vec::with_capacity(self.layers.len());
-        for (index, layer) in self.layers.iter().enumerate() {
-            let place = Place { index, layer };
+        let mut shapes = Vec::with_capacity(layers.len());
+        for (index, layer) in layers.iter().enumerate() {
+            let place = Place { list, index, layer };
             let input = shape;
             shape = place.output(input)?;
             parameters += place.parameters(input, shape, self.text.as_ref().map_or(0, |text| text.vocabulary));
@@ -48,27 +91,31 @@ impl Recipe {
             }
             shapes.push(shape);
         }
-        let (wanted, values) = match self.data.target {
-            Target::Class => (self.data.source.classes().len(), "classes"),
-            Target::Input => (image.map_or(0, |sides| sides.iter().product()), "values of its input"),
-        };
-        // Of two classes, one probability says all.
-        let binary = self.training.loss == Loss::BinaryCrossEntropy && self.data.target == Target::Class && wanted == 2;
-        if shape == (Shape::Flat { length: if binary { 1 } else { wanted } }) {
-            return Ok(shapes);
-        }
-        let Some((index, layer)) = self.layers.iter().enumerate().next_back() else {
-            return Err(Fault { way: vec![Key("layers")], message: "there are no layers".to_owned() });
-        };
-        let message =
-            format!("the last layer gives {}, expected one value for each of the {wanted} {values}", shape.words());
-        Err(Place { index, layer }.fault(None, message))
+        Ok(shapes)
     }
 }
 
+/// Where the layers of the net that is exported stand.
+const LAYERS: [Step; 1] = [Key("layers")];
+
+/// The last of `shapes`, or a fault at `list`.
+pub(super) fn last(list: &[Step], shapes: &[Shape]) -> Checked<Shape> {
+    let none = || Fault { way: list.to_vec(), message: "there are no layers".to_owned() };
+    shapes.last().copied().ok_or_else(none)
+}
+
 impl Shape {
+    /// How many values it holds; of a text 0.
+    fn values(self) -> usize {
+        match self {
+            Shape::Image { height, width, channels } => height * width * channels,
+            Shape::Flat { length } => length,
+            Shape::Tokens | Shape::Sequence { .. } => 0,
+        }
+    }
+
     /// For a sentence, e.g. `13×13×32` or `1600 values`.
-    fn words(self) -> String {
+    pub(super) fn words(self) -> String {
         match self {
             Shape::Image { height, width, channels } => format!("{height}×{width}×{channels}"),
             Shape::Flat { length } => format!("{length} values"),
@@ -80,23 +127,31 @@ impl Shape {
 
 /// One layer and its place, to name it.
 pub(super) struct Place<'a> {
+    /// Way to the list that it stands in.
+    pub list: &'a [Step],
     pub index: usize,
     pub layer: &'a Layer,
 }
 
 impl Place<'_> {
     pub fn fault(&self, key: Option<&'static str>, message: String) -> Fault {
-        let mut way = vec![Key("layers"), Item(self.index)];
+        let mut way = self.way();
         way.extend(key.map(Key));
         Fault { way, message: format!("{}: {message}", self.name()) }
     }
 
     fn name(&self) -> String {
-        format!("layer {} ({})", self.index + 1, self.layer.kind())
+        let of = if self.list == LAYERS { "" } else { " of the adversary" };
+        format!("layer {} ({}){of}", self.index + 1, self.layer.kind())
+    }
+
+    fn way(&self) -> Vec<Step> {
+        [self.list, &[Item(self.index)]].concat()
     }
 
     fn count(&self, key: &'static str, value: usize) -> Checked {
-        count(&[Key("layers"), Item(self.index), Key(key)], &format!("{}: ", self.name()), value, 1..=LAYER_LIMIT)
+        let way = [self.way(), vec![Key(key)]].concat();
+        count(&way, &format!("{}: ", self.name()), value, 1..=LAYER_LIMIT)
     }
 
     fn output(&self, input: Shape) -> Checked<Shape> {
@@ -114,6 +169,37 @@ impl Place<'_> {
                     Padding::Same => input.div_ceil(stride),
                 };
                 Ok(Shape::Image { height: extent(height), width: extent(width), channels: filters })
+            }
+            Layer::ConvTranspose2d { filters, kernel, stride, padding, .. } => {
+                self.count("filters", filters)?;
+                self.count("stride", stride)?;
+                self.count("kernel", kernel)?;
+                if kernel < stride {
+                    let message = format!("kernel is {kernel}, expected at least the stride, {stride}");
+                    return Err(self.fault(Some("kernel"), message));
+                }
+                let (height, width, _) = self.image(input)?;
+                let extent = |input: usize| match padding {
+                    Padding::Valid => (input - 1) * stride + kernel,
+                    Padding::Same => input * stride,
+                };
+                let (height, width) = (extent(height), extent(width));
+                self.count("stride", height.max(width))?;
+                Ok(Shape::Image { height, width, channels: filters })
+            }
+            Layer::Reshape { height, width, channels } => {
+                self.count("height", height)?;
+                self.count("width", width)?;
+                self.count("channels", channels)?;
+                match input {
+                    Shape::Flat { length } if length == height * width * channels => {
+                        Ok(Shape::Image { height, width, channels })
+                    }
+                    input => {
+                        let values = height * width * channels;
+                        Err(self.fault(None, format!("input is {}, expected {values} values", input.words())))
+                    }
+                }
             }
             Layer::MaxPool2d { size } => {
                 self.count("size", size)?;
@@ -199,6 +285,11 @@ impl Place<'_> {
             (Layer::Conv2d { kernel, filters, .. }, Shape::Image { channels, .. }, _) => {
                 kernel.saturating_mul(*kernel).saturating_mul(channels).saturating_add(1).saturating_mul(*filters)
             }
+            (Layer::ConvTranspose2d { kernel, filters, .. }, Shape::Image { channels, .. }, _) => kernel
+                .saturating_mul(*kernel)
+                .saturating_mul(channels)
+                .saturating_mul(*filters)
+                .saturating_add(*filters),
             (Layer::Dense { units, .. }, Shape::Flat { length }, _) => length.saturating_add(1).saturating_mul(*units),
             (Layer::Embedding { dimensions }, ..) => vocabulary.saturating_mul(*dimensions),
             (Layer::Lstm { units, .. }, Shape::Sequence { width }, _) => {

@@ -7,9 +7,11 @@ use crate::graph::Mask;
 use crate::recipe::{Recipe, Target};
 use anyhow::{Context, Result};
 use rand::{Rng, seq::SliceRandom};
+use rand_distr::{Distribution, StandardNormal};
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// The tensors of one batch, as [`Step::batch`](super::step::Step::batch) orders them: inputs, targets, masks.
+/// The tensors of one batch, as [`Step::batch`](super::step::Step::batch) orders them: inputs, targets, masks; of a GAN, inputs
+/// and latent values.
 pub type Batch = Vec<Vec<f32>>;
 
 /// Makes the batch of any step; what it makes depends on the recipe's seed and the step alone.
@@ -19,7 +21,7 @@ pub struct Batches<'a> {
     labels: &'a [u8],
     /// Training samples: the first ones.
     samples: usize,
-    /// Values that the net gives for a sample.
+    /// Values that the net gives for a sample; of a generator, latent values that it draws one from.
     outputs: usize,
     masks: &'a [Mask],
 }
@@ -106,7 +108,7 @@ impl<'a> Batches<'a> {
             }
         }
         let (inputs, targets) = batch.split_at_mut(1);
-        self.targets(samples, &inputs[0], &mut targets[0]);
+        self.targets(step, samples, &inputs[0], &mut targets[0]);
         for (index, mask) in self.masks.iter().enumerate() {
             let size = if mask.shared { 1 } else { samples.len() } * mask.shape.iter().product::<usize>();
             batch[2 + index].resize(size, 0.0);
@@ -115,7 +117,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    fn targets(&self, samples: &[usize], inputs: &[f32], targets: &mut Vec<f32>) {
+    fn targets(&self, step: u64, samples: &[usize], inputs: &[f32], targets: &mut Vec<f32>) {
         targets.clear();
         match self.recipe.data.target {
             // The probability of the second of two classes.
@@ -129,6 +131,12 @@ impl<'a> Batches<'a> {
                 }
             }
             Target::Input => targets.extend_from_slice(inputs),
+            // What a generator draws from.
+            Target::Sample => {
+                targets.resize(samples.len() * self.outputs, 0.0);
+                let mut random = generator(self.recipe.training.seed, Purpose::Latents, step);
+                targets.fill_with(|| StandardNormal.sample(&mut random));
+            }
         }
     }
 }

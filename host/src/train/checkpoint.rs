@@ -1,7 +1,7 @@
 //! Checkpoints: everything needed to go on as if the run had never stopped.
 
 use super::metrics::Epoch;
-use super::step::{StateTensor, Step};
+use super::step::StateTensor;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -51,8 +51,14 @@ const MAGIC: &[u8; 8] = b"thimble1";
 const DIGEST_BYTES: usize = 32;
 
 /// Writes a checkpoint. The file is replaced in one move: a kill leaves the old one or the new one.
-pub fn save(path: &Path, step: &Step, state: Vec<Vec<f32>>, identity: &Identity, progress: &Progress) -> Result<()> {
-    let tensors = step.state.iter().zip(state).map(|(tensor, data)| Tensor { name: tensor.name.clone(), data });
+pub fn save(
+    path: &Path,
+    tensors: &[StateTensor],
+    state: Vec<Vec<f32>>,
+    identity: &Identity,
+    progress: &Progress,
+) -> Result<()> {
+    let tensors = tensors.iter().zip(state).map(|(tensor, data)| Tensor { name: tensor.name.clone(), data });
     let checkpoint = Checkpoint { identity: identity.clone(), progress: progress.clone(), tensors: tensors.collect() };
     let content = postcard::to_allocvec(&checkpoint)?;
     let digest = Sha256::digest(&content);
@@ -63,12 +69,13 @@ pub fn save(path: &Path, step: &Step, state: Vec<Vec<f32>>, identity: &Identity,
 ///
 /// # Errors
 /// If the file is missing or damaged, or if it belongs to another recipe or other data; the first difference is named.
-pub fn load(path: &Path, step: &Step, identity: &Identity) -> Result<(Vec<Vec<f32>>, Progress)> {
+pub fn load(path: &Path, tensors: &[StateTensor], identity: &Identity) -> Result<(Vec<Vec<f32>>, Progress)> {
     let file = std::fs::read(path)
         .with_context(|| format!("nothing to resume: cannot read {}; train without --resume first", path.display()))?;
     let damaged = || format!("{} is damaged; train without --resume", path.display());
     let checkpoint = decode(&file).with_context(damaged)?;
-    let [now, then] = [&identity.recipe, &checkpoint.identity.recipe].map(|text| serde_json::from_str(text));
+    let [now, then] =
+        [&identity.recipe, &checkpoint.identity.recipe].map(|text| serde_json::from_str(text).map(without_end));
     if let Some(difference) = difference("", &now?, &then.with_context(damaged)?) {
         bail!("{} was made with another recipe ({difference}); train without --resume", path.display());
     }
@@ -78,7 +85,7 @@ pub fn load(path: &Path, step: &Step, identity: &Identity) -> Result<(Vec<Vec<f3
     let fits = |(tensor, wanted): (&Tensor, &StateTensor)| {
         tensor.name == wanted.name && tensor.data.len() == wanted.shape.iter().product::<usize>()
     };
-    let all = checkpoint.tensors.len() == step.state.len() && checkpoint.tensors.iter().zip(&step.state).all(fits);
+    let all = checkpoint.tensors.len() == tensors.len() && checkpoint.tensors.iter().zip(tensors).all(fits);
     ensure!(all, "{} holds other tensors than this version trains; train without --resume", path.display());
     Ok((checkpoint.tensors.into_iter().map(|tensor| tensor.data).collect(), checkpoint.progress))
 }
@@ -106,6 +113,16 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         let _ = std::fs::remove_file(&temporary);
         format!("cannot write {}", path.display())
     })
+}
+
+/// The recipe without its number of epochs, if no step depends on it: such a run may go on for longer, or end sooner, than it was
+/// begun for.
+fn without_end(mut recipe: serde_json::Value) -> serde_json::Value {
+    let constant = recipe["training"]["schedule"]["type"] == "constant";
+    if constant && recipe["augmentation"]["finish"] == 0.0 {
+        recipe["training"]["epochs"].take();
+    }
+    recipe
 }
 
 /// The first place where two recipes differ: `training.epochs: 12, not 5`.

@@ -11,12 +11,15 @@
 //! Everything random depends on the recipe's seed and a counter alone, so that a resumed run equals one that never stopped,
 //! bit for bit on the CPU. Exported are the moving averages of the weights after the last step (the weights themselves if
 //! the recipe keeps none), not those of the best epoch: the schedule ends where the weights are best. A recipe that says
-//! `early-stopping` gets those of the epoch that did best on the held-back samples.
+//! `early-stopping` gets those of the epoch that did best on the held-back samples. A recipe with an adversary trains a GAN
+//! ([`gan`]), and leaves a grid of its drawings in `samples/` at each epoch's end.
 
 mod batches;
 mod best;
 mod checkpoint;
+pub mod gan;
 mod init;
+mod learner;
 mod metrics;
 mod progress;
 pub mod schedule;
@@ -35,13 +38,15 @@ pub use weights::initial;
 use crate::dataset::{Dataset, Samples};
 use crate::graph::{Input, Network};
 use crate::inference::rows;
-use crate::recipe::{Recipe, Target};
-use crate::runtime::{self, Device, Inference, Provider};
+use crate::recipe::{Adversary, Recipe, Target};
+use crate::runtime::{Device, Inference, Provider};
 use crate::scores::Score;
 use anyhow::{Context, Result, bail, ensure};
 use batches::{Batch, Batches};
 use best::Best;
 use checkpoint::{Identity, Progress, write_atomically};
+use gan::Pair;
+use learner::{Learner, Net};
 use progress::Display;
 use stages::{Stage, Weights};
 use std::path::{Path, PathBuf};
@@ -105,7 +110,7 @@ pub fn run(options: &Options<'_>) -> Result<Summary> {
         steps += run.progress.step;
         epochs.extend(run.progress.epochs.clone());
         let summary = |model| Summary {
-            provider: run.stepper.provider(),
+            provider: run.learner.provider(),
             steps,
             epochs: epochs.clone(),
             model,
@@ -127,8 +132,7 @@ struct Run<'a> {
     options: &'a Options<'a>,
     stage: &'a Stage,
     network: Network,
-    step: Step,
-    stepper: Stepper,
+    learner: Box<dyn Learner>,
     identity: Identity,
     progress: Progress,
     /// Training samples; those behind them are held back.
@@ -153,28 +157,31 @@ impl<'a> Run<'a> {
         let start = stages::start(stage, data, samples, weights)?;
         let network = Network::with_codes(&recipe.layers, input(recipe, data)?, start.codes.as_deref())?;
         check_outputs(&network, recipe, options.dataset)?;
-        let step = Step::new(&network, &recipe.training, runtime::prefers_cuda(options.device))?;
-        let mut stepper = Stepper::new(&step, options.device, 0)?;
+        let mut learner = learner(recipe, &network, data, options.device)?;
         std::fs::create_dir_all(&stage.directory)
             .with_context(|| format!("cannot make the folder {}", stage.directory.display()))?;
         let checkpoint = stage.checkpoint();
         let identity = Identity { recipe: serde_json::to_string(recipe)?, data: data.fingerprint() };
         let (state, progress) = if resume {
-            checkpoint::load(&checkpoint, &step, &identity)?
+            checkpoint::load(&checkpoint, &learner.tensors(), &identity)?
         } else {
-            (initial_state(&step, &start.parameters(&network, recipe.training.seed)), Progress::default())
+            (learner.initial_state(&start.parameters(&network, recipe.training.seed)), Progress::default())
         };
-        stepper.set_state(&state)?;
+        learner.set_state(&state)?;
         let early = recipe.training.early_stopping.is_some() && resume;
         let best = if early { Best::load(&stage.directory, progress.epochs.len())? } else { None };
-        Ok(Run { options, stage, network, step, stepper, identity, progress, samples, checkpoint, best })
+        Ok(Run { options, stage, network, learner, identity, progress, samples, checkpoint, best })
     }
 
     /// Runs what is left; whether it came to its end.
     fn steps(&mut self) -> Result<bool> {
         let network = self.network.clone();
         let data = &self.options.dataset.train;
-        let batches = Batches::new(&self.stage.recipe, data, self.samples, network.outputs(), network.masks())?;
+        let outputs = match network.input() {
+            Input::Latent(values) => values,
+            _ => network.outputs(),
+        };
+        let batches = Batches::new(&self.stage.recipe, data, self.samples, outputs, network.masks())?;
         let first = self.progress.step;
         // One batch waits while one is made: more would only use memory.
         let (send, ready) = sync_channel::<Batch>(1);
@@ -189,7 +196,7 @@ impl<'a> Run<'a> {
 
     fn consume(&mut self, batches: &Batches<'_>, ready: Receiver<Batch>, give_back: Sender<Batch>) -> Result<bool> {
         let recipe = &self.stage.recipe;
-        let mut display = Display::new(recipe, self.options.show, batches.steps_per_epoch(), self.stepper.provider());
+        let mut display = Display::new(recipe, self.options.show, batches.steps_per_epoch(), self.learner.provider());
         let mut busy = Duration::ZERO;
         let mut begun = self.progress.step;
         while self.progress.step < batches.steps() && !self.has_stalled() {
@@ -201,7 +208,7 @@ impl<'a> Run<'a> {
             let batch = ready.recv().context("the thread that prepares the batches has died")?;
             let number = self.progress.step + 1;
             let factor = schedule::factor(&recipe.training.schedule, number, batches.steps());
-            let measured = self.stepper.run(&batch, &self.step.scalar_values(number, factor))?;
+            let measured = self.learner.step(&batch, number, factor)?;
             if !measured.loss.is_finite() {
                 bail!("the loss is {} at step {number}{}", measured.loss, self.last_good());
             }
@@ -229,7 +236,10 @@ impl<'a> Run<'a> {
         // The step's loss is a mean over its batch.
         let loss_sum = self.progress.loss_sum * recipe.training.batch as f64;
         let train = Score::of(target, n, loss_sum, self.progress.measure_sum);
-        let validation = if self.samples < data.len() {
+        let validation = if let Some(adversary) = &recipe.adversary {
+            self.draw(adversary)?;
+            None
+        } else if self.samples < data.len() {
             let held_back = self.samples..data.len();
             let text = recipe.text.as_ref();
             let rows = rows(&mut Inference::from_bytes(&self.model()?)?, data, text, held_back, |_| {})?;
@@ -242,7 +252,7 @@ impl<'a> Run<'a> {
             step: self.progress.step,
             train,
             validation,
-            rate: self.step.rate() * factor,
+            rate: self.learner.rate() * factor,
             images_per_second: speed,
         };
         display.epoch(&epoch);
@@ -263,7 +273,11 @@ impl<'a> Run<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        checkpoint::save(&self.checkpoint, &self.step, self.stepper.state()?, &self.identity, &self.progress)
+        let state = self.learner.state()?;
+        // A last step whose loss was still a number may have ended in none.
+        let finite = state.iter().flatten().all(|value| value.is_finite());
+        ensure!(finite, "the weights are no longer finite at step {}{}", self.progress.step, self.last_good());
+        checkpoint::save(&self.checkpoint, &self.learner.tensors(), state, &self.identity, &self.progress)
     }
 
     /// Whether the recipe stops early, and now.
@@ -286,10 +300,17 @@ impl<'a> Run<'a> {
         self.network.inference(&weights.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
+    /// Leaves a grid of what the generator draws, the same latent values each time, so that one sees it learn.
+    fn draw(&self, adversary: &Adversary) -> Result<()> {
+        let folder = self.stage.directory.join("samples");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let path = folder.join(format!("epoch-{:03}.png", self.progress.epochs.len() + 1));
+        gan::save_samples(&path, &self.model()?, adversary.latent, self.stage.recipe.training.seed)
+    }
+
     /// The weights as they are: averages, where the recipe keeps them.
     fn current_weights(&self) -> Result<Vec<Vec<f32>>> {
-        let state = self.stepper.state()?;
-        Ok(exported(&self.step, &state).into_iter().map(<[f32]>::to_vec).collect())
+        self.learner.exported()
     }
 
     /// The weights to export.
@@ -330,10 +351,26 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What advances `network` by the recipe's steps.
+fn learner(recipe: &Recipe, network: &Network, data: &Samples, device: Device) -> Result<Box<dyn Learner>> {
+    let training = &recipe.training;
+    Ok(match &recipe.adversary {
+        Some(adversary) => {
+            let images = data.images()?;
+            let shape = [images.channels, images.height, images.width];
+            Box::new(Pair::new(network, adversary, shape, training, device)?)
+        }
+        None => Box::new(Net::new(network, training, device)?),
+    })
+}
+
 /// What the recipe's network reads of the data.
 fn input(recipe: &Recipe, data: &Samples) -> Result<Input> {
     Ok(match data {
-        Samples::Images(images) => Input::Image([images.channels, images.height, images.width]),
+        Samples::Images(images) => match &recipe.adversary {
+            Some(adversary) => Input::Latent(adversary.latent),
+            None => Input::Image([images.channels, images.height, images.width]),
+        },
         Samples::Texts(_) => {
             let text = recipe.text.as_ref().context("the recipe has no [text], and the data are texts")?;
             Input::Tokens { vocabulary: text.vocabulary, span: text.span }
@@ -345,7 +382,7 @@ fn check_outputs(network: &Network, recipe: &Recipe, dataset: &Dataset) -> Resul
     let outputs = network.outputs();
     let (wanted, what) = match (recipe.data.target, &dataset.train) {
         (Target::Class, _) => (dataset.classes.len(), "classes"),
-        (Target::Input, data) => (data.images()?.size(), "values a sample"),
+        (Target::Input | Target::Sample, data) => (data.images()?.size(), "values a sample"),
     };
     let binary = recipe.data.target == Target::Class && wanted == 2 && outputs == 1;
     ensure!(binary || outputs == wanted, "the last layer gives {outputs} values, the data have {wanted} {what}");

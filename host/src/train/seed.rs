@@ -14,6 +14,10 @@ pub enum Purpose {
     Augmentation,
     /// Dropout masks; counter: step · masks + mask.
     Dropout,
+    /// Latent values of a batch; counter: step.
+    Latents,
+    /// Latent values of what a trained generator draws; counter: 0.
+    Samples,
 }
 
 /// A seed for one draw.

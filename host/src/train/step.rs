@@ -3,7 +3,7 @@
 use crate::graph::optimizer::{self, Adadelta, Adam, Given, Optimizer, Sgd};
 use crate::graph::{Batch, Graph, Input, Mask, Network, Value, gradients, loss};
 use crate::recipe::{self, Training};
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 /// A training-step model and the names by which it is fed.
 ///
@@ -52,19 +52,13 @@ impl Step {
     /// Builds the graph of one step of `training` for `network`. `unrolled` writes loops as their steps, which is what CUDA
     /// wants; the CPU is as fast with loops, and loads them faster.
     pub fn new(network: &Network, training: &Training, unrolled: bool) -> Result<Self> {
-        let (optimizer, rate) = optimizer(&training.optimizer);
-        let average = training.ema.map(f64::from);
         let mut graph = Graph::new();
         graph.unroll(unrolled);
-        let state = state(network, optimizer.slots(), average.is_some());
-        let given = |graph: &mut Graph, tensor: &StateTensor| graph.input(&tensor.name, &tensor.shape);
-        let values = state.iter().map(|tensor| given(&mut graph, tensor)).collect::<Result<Vec<_>>>()?;
-        let parameters = &values[..network.parameters().len()];
-
+        let draft = Draft::new(&mut graph, network, training, "", training.ema)?;
         let batch = batch(network, training.batch);
         let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
         let (samples, targets, masks) = (inputs[0], inputs[1], &inputs[2..]);
-        let logits = network.forward_training(&mut graph, samples, parameters, masks)?;
+        let logits = network.forward_training(&mut graph, samples, draft.parameters(), masks)?;
         let (loss, measure) = match training.loss {
             recipe::Loss::CrossEntropy { label_smoothing } => {
                 let loss = loss::cross_entropy(&mut graph, logits, targets, label_smoothing)?;
@@ -80,24 +74,9 @@ impl Step {
                 let error = loss::mean_squared_error(&mut graph, outputs, targets)?;
                 (loss, graph.scale(error, training.batch as f32)?)
             }
+            recipe::Loss::Adversarial { .. } => bail!("an adversarial loss takes two steps, not one"),
         };
-        let mut gradients = gradients(&mut graph, loss, parameters)?;
-        if let Some(limit) = training.clip {
-            optimizer::clip(&mut graph, &mut gradients, limit)?;
-        }
-
-        let mut scalars: Vec<String> = optimizer.scalars().iter().map(|name| format!("scalar.{name}")).collect();
-        scalars.extend(average.map(|_| "scalar.average".to_owned()));
-        let scalar_values = scalars.iter().map(|name| graph.input(name, &[])).collect::<Result<Vec<_>>>()?;
-        let update = Update { network, optimizer: optimizer.as_ref(), values: &values, scalars: &scalar_values };
-        let next = update.all(&mut graph, &gradients, average.is_some())?;
-        for (tensor, value) in state.iter().zip(next) {
-            graph.output(&format!("next.{}", tensor.name), value)?;
-        }
-        graph.output("loss", loss)?;
-        graph.output("measure", measure)?;
-        let (model, nodes) = (graph.to_bytes(Batch::Fixed), graph.node_count());
-        Ok(Step { model, nodes, state, batch, scalars, optimizer, rate, average })
+        draft.finish(graph, batch, loss, measure)
     }
 
     /// The scalars at `step` (from 1), with the recipe's rate multiplied by `factor`.
@@ -113,6 +92,71 @@ impl Step {
     /// The learning rate without the schedule's factor.
     pub fn rate(&self) -> f64 {
         self.rate
+    }
+}
+
+/// A step graph that has its state as inputs, and still wants what comes between those and the next state.
+pub(super) struct Draft<'a> {
+    network: &'a Network,
+    training: &'a Training,
+    optimizer: Box<dyn Optimizer>,
+    rate: f64,
+    average: Option<f64>,
+    state: Vec<StateTensor>,
+    /// The state's tensors, in its order.
+    values: Vec<Value>,
+}
+
+impl<'a> Draft<'a> {
+    /// Adds the state of `network` to `graph`, its names behind `prefix`; with averages of the parameters that decay by `ema`.
+    pub fn new(
+        graph: &mut Graph,
+        network: &'a Network,
+        training: &'a Training,
+        prefix: &str,
+        ema: Option<f32>,
+    ) -> Result<Self> {
+        let (optimizer, rate) = optimizer(&training.optimizer);
+        let state = state(network, prefix, optimizer.slots(), ema.is_some());
+        let values = state.iter().map(|tensor| graph.input(&tensor.name, &tensor.shape)).collect::<Result<Vec<_>>>()?;
+        Ok(Draft { network, training, optimizer, rate, average: ema.map(f64::from), state, values })
+    }
+
+    /// The network's parameters, in its order.
+    pub fn parameters(&self) -> &[Value] {
+        &self.values[..self.network.parameters().len()]
+    }
+
+    /// Adds the backward pass from `loss`, the optimizer and the outputs. `batch`: what the step reads beside the state.
+    pub fn finish(
+        self,
+        mut graph: Graph,
+        batch: Vec<(String, Vec<usize>)>,
+        loss: Value,
+        measure: Value,
+    ) -> Result<Step> {
+        let mut gradients = gradients(&mut graph, loss, self.parameters())?;
+        if let Some(limit) = self.training.clip {
+            optimizer::clip(&mut graph, &mut gradients, limit)?;
+        }
+        let mut scalars: Vec<String> = self.optimizer.scalars().iter().map(|name| format!("scalar.{name}")).collect();
+        scalars.extend(self.average.map(|_| "scalar.average".to_owned()));
+        let scalar_values = scalars.iter().map(|name| graph.input(name, &[])).collect::<Result<Vec<_>>>()?;
+        let update = Update {
+            network: self.network,
+            optimizer: self.optimizer.as_ref(),
+            values: &self.values,
+            scalars: &scalar_values,
+        };
+        let next = update.all(&mut graph, &gradients, self.average.is_some())?;
+        for (tensor, value) in self.state.iter().zip(next) {
+            graph.output(&format!("next.{}", tensor.name), value)?;
+        }
+        graph.output("loss", loss)?;
+        graph.output("measure", measure)?;
+        let (model, nodes) = (graph.to_bytes(Batch::Fixed), graph.node_count());
+        let Draft { optimizer, rate, average, state, .. } = self;
+        Ok(Step { model, nodes, state, batch, scalars, optimizer, rate, average })
     }
 }
 
@@ -171,14 +215,14 @@ fn optimizer(recipe: &recipe::Optimizer) -> (Box<dyn Optimizer>, f64) {
     (optimizer, f64::from(rate))
 }
 
-fn state(network: &Network, slots: &[&str], averaged: bool) -> Vec<StateTensor> {
+fn state(network: &Network, prefix: &str, slots: &[&str], averaged: bool) -> Vec<StateTensor> {
     let kinds = std::iter::once((Kind::Parameter, String::new()))
         .chain(slots.iter().map(|slot| (Kind::Slot, format!(".{slot}"))))
         .chain(averaged.then(|| (Kind::Average, ".average".to_owned())));
     let tensors = |(kind, suffix): (Kind, String)| {
         let parameters = network.parameters().iter().enumerate();
         parameters.map(move |(index, parameter)| StateTensor {
-            name: format!("{}{suffix}", parameter.name),
+            name: format!("{prefix}{}{suffix}", parameter.name),
             shape: parameter.shape.clone(),
             parameter: index,
             kind,
@@ -191,6 +235,7 @@ fn batch(network: &Network, size: usize) -> Vec<(String, Vec<usize>)> {
     let with_batch = |shape: &[usize]| [&[size], shape].concat();
     let inputs = match network.input() {
         Input::Image(shape) => with_batch(&shape),
+        Input::Latent(values) => with_batch(&[values]),
         Input::Tokens { span, .. } => vec![span, size],
     };
     let mut batch = vec![("inputs".to_owned(), inputs), ("targets".to_owned(), with_batch(&[network.outputs()]))];

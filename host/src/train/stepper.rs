@@ -12,7 +12,8 @@ use ort::value::Tensor;
 pub struct Measured {
     /// Mean over the batch.
     pub loss: f32,
-    /// Samples of the batch classified rightly; of an autoencoder, the sum of the samples' mean squared errors.
+    /// Samples of the batch classified rightly; of an autoencoder, the sum of the samples' mean squared errors; of a GAN, how
+    /// many of the real and the drawn samples the discriminator told rightly, halved.
     pub measure: f32,
 }
 
@@ -65,6 +66,28 @@ impl Stepper {
         Ok(Stepper { session, provider, memory, bindings, state, current: 0, batch, scalars, loss, measure })
     }
 
+    /// Lets this step read the parameters of another, whose graph knows them by the same names. The two must take turns, so
+    /// that they always stand at the same copy of their states.
+    pub fn read_parameters(&mut self, other: &Stepper, other_step: &Step) -> Result<()> {
+        for (binding, state) in self.bindings.iter_mut().zip(&other.state) {
+            let tensors = other_step.state.iter().zip(state);
+            for (tensor, content) in tensors.filter(|(tensor, _)| tensor.kind == Kind::Parameter) {
+                binding.bind_input(&tensor.name, content)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets this step write its output `name` to where another step reads its batch's tensor of that name.
+    pub fn give(&mut self, name: &str, other: &mut Stepper, other_step: &Step) -> Result<()> {
+        let position = other_step.batch.iter().position(|(given, _)| given == name);
+        let position = position.with_context(|| format!("the other step reads no {name}"))?;
+        for binding in &mut self.bindings {
+            binding.bind_output(name, &mut other.batch[position])?;
+        }
+        Ok(())
+    }
+
     /// Where the steps run.
     pub fn provider(&self) -> Provider {
         self.provider
@@ -84,7 +107,8 @@ impl Stepper {
         self.state[self.current].iter().map(|tensor| self.memory.read(tensor)).collect()
     }
 
-    /// One step on `batch` (images, targets, masks as [`Step::batch`] says) with the values of the scalars.
+    /// One step on `batch` (images, targets, masks as [`Step::batch`] says; fewer, where another step gives the last ones) with
+    /// the values of the scalars.
     pub fn run(&mut self, batch: &[Vec<f32>], scalars: &[f32]) -> Result<Measured> {
         for (tensor, data) in self.batch.iter_mut().zip(batch) {
             self.memory.write(tensor, data)?;

@@ -7,9 +7,14 @@ use rand::RngExt;
 /// Values of all parameters at the start: weights uniform in ±b, biases 0, but those of an LSTM's forget gates 1
 /// (Jozefowicz et al. 2015).
 ///
-/// `b = √(6 / fan_in)` before a ReLU (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before none or a sigmoid (Glorot &
-/// Bengio 2010); `b = 1/√H` for the recurrent weights of H units, and 0.05 for embeddings, as Keras has it.
+/// `b = √(6 / fan_in)` before a ReLU or a leaky one (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before anything else
+/// (Glorot & Bengio 2010); `b = 1/√H` for the recurrent weights of H units, and 0.05 for embeddings, as Keras has it.
 pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
+    drawn(network, seed, 0)
+}
+
+/// The same for a network whose parameters count from `first`, behind those of another.
+pub(super) fn drawn(network: &Network, seed: u64, first: u64) -> Vec<Vec<f32>> {
     let parameters = network.parameters().iter().enumerate();
     parameters
         .map(|(index, parameter)| {
@@ -22,13 +27,13 @@ pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
                 }
                 Role::Embedding => 0.05 * 0.05,
                 Role::Recurrent { units } => 1.0 / units as f32,
-                Role::Weight { fan_in, activation: Activation::Relu, .. } => 6.0 / fan_in as f32,
-                Role::Weight { fan_in, fan_out, activation: Activation::Linear | Activation::Sigmoid } => {
-                    6.0 / (fan_in + fan_out) as f32
+                Role::Weight { fan_in, activation: Activation::Relu | Activation::LeakyRelu, .. } => {
+                    6.0 / fan_in as f32
                 }
+                Role::Weight { fan_in, fan_out, .. } => 6.0 / (fan_in + fan_out) as f32,
             }
             .sqrt();
-            let mut generator = generator(seed, Purpose::Weights, index as u64);
+            let mut generator = generator(seed, Purpose::Weights, first + index as u64);
             (0..size).map(|_| generator.random_range(-bound..bound)).collect()
         })
         .collect()

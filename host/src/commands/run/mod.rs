@@ -11,7 +11,7 @@ use crate::inference::Rows;
 use crate::picture;
 use crate::recipe::{self, Source, Target};
 use crate::scores::{Score, first_max, softmax};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -120,6 +120,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
             }
             println!("wrote {}", arguments.out.display());
         }
+        Target::Sample => bail!("{model} draws pictures and reads none"),
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use crate::graph::model::Batch;
 use anyhow::Result;
 
 impl Network {
-    /// Adds the nodes from `x` (images [N, C, H, W] or tokens [N, T]) to the outputs [N, K], one ONNX operator a layer or
-    /// activation; no dropout. Parameters lie as [`inference`](Self::inference) stores them.
+    /// Adds the nodes from `x` (images [N, C, H, W], latent values [N, L] or tokens [N, T]) to the outputs [N, K], or images, one
+    /// ONNX operator a layer or activation; no dropout. Parameters lie as [`inference`](Self::inference) stores them.
     fn forward(&self, graph: &mut Graph, x: Value, parameters: &[Value]) -> Result<Value> {
         let mut x = x;
         for stage in &self.stages {
@@ -15,6 +15,11 @@ impl Network {
                 Stage::Conv { name, conv, weights, activation, .. } => {
                     graph.scope(name);
                     let y = graph.conv2d(x, parameters[*weights], Some(parameters[weights + 1]), *conv)?;
+                    activate(graph, y, *activation)?
+                }
+                Stage::ConvTranspose { name, conv, weights, activation } => {
+                    graph.scope(name);
+                    let y = graph.conv_transpose2d(x, parameters[*weights], parameters[weights + 1], *conv)?;
                     activate(graph, y, *activation)?
                 }
                 Stage::Dropout { .. } => x,
@@ -28,12 +33,13 @@ impl Network {
         Ok(y)
     }
 
-    /// The float model: input `input` [N, C, H, W] or `tokens` [N, T], output [`output_name`](Self::output_name) [N, K], N and T
-    /// symbolic; `weights` row-major, in the order of [`parameters`](Self::parameters).
+    /// The float model: input `input` [N, C, H, W] or [N, L], or `tokens` [N, T], output [`output_name`](Self::output_name) [N, K]
+    /// or [N, C, H, W], N and T symbolic; `weights` row-major, in the order of [`parameters`](Self::parameters).
     pub fn inference(&self, weights: &[&[f32]]) -> Result<Vec<u8>> {
         let mut graph = Graph::new();
         let x = match self.input {
             Input::Image([channels, height, width]) => graph.input("input", &[1, channels, height, width])?,
+            Input::Latent(values) => graph.input("input", &[1, values])?,
             Input::Tokens { .. } => {
                 let tokens = graph.input_integers("tokens", &[1, 1])?;
                 graph.symbol(tokens, 1, "T");

@@ -12,7 +12,7 @@ mod sequence;
 mod training;
 
 use super::builder::{Graph, Value};
-use super::layer::{Activation, Layer, Pooling};
+use super::layer::{Activation, LEAK, Layer, Padding, Pooling};
 use super::ops::Conv2d;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -22,8 +22,10 @@ pub const CODES: usize = 256;
 /// What a network reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// [channels, height, width]; values in 0…1.
+    /// [channels, height, width]; values in 0…1, or in −1…1 for a discriminator.
     Image([usize; 3]),
+    /// So many values, drawn from a normal distribution.
+    Latent(usize),
     /// Numbers below `vocabulary`; a training step reads `span` of them, in front of which −1 stands where a text is shorter.
     Tokens { vocabulary: usize, span: usize },
 }
@@ -45,7 +47,7 @@ pub struct Network {
 pub struct Parameter {
     /// Layer and role: `conv1.weight`, `dense2.bias`.
     pub name: String,
-    /// Convolution weights [O, C, h, w], dense weights [out, in], biases [out]; an embedding [vocabulary, dimensions] or its
+    /// Convolution weights [O, C, h, w], those of a transposed one [C, O, h, w], dense weights [out, in], biases [out]; an embedding [vocabulary, dimensions] or its
     /// codebooks [256 · bytes, dimensions / bytes]; of an LSTM, weights [4H, D], recurrent weights [4H, H] and bias [4H].
     pub shape: Vec<usize>,
     pub role: Role,
@@ -96,11 +98,36 @@ pub struct Mask {
 /// A layer with everything worked out. `weights` is the index of the weights; their bias follows them.
 #[derive(Clone, Debug)]
 enum Stage {
-    Conv { name: String, conv: Conv2d, kernel: usize, channels: usize, weights: usize, activation: Activation },
-    Pool { name: String, size: usize },
+    Conv {
+        name: String,
+        conv: Conv2d,
+        kernel: usize,
+        channels: usize,
+        weights: usize,
+        activation: Activation,
+    },
+    /// `conv` is the convolution that leads back.
+    ConvTranspose {
+        name: String,
+        conv: Conv2d,
+        weights: usize,
+        activation: Activation,
+    },
+    /// A vector as an image: channels, height, width.
+    Reshape([usize; 3]),
+    Pool {
+        name: String,
+        size: usize,
+    },
     Flatten,
-    Dense { name: String, weights: usize, activation: Activation },
-    Dropout { mask: usize },
+    Dense {
+        name: String,
+        weights: usize,
+        activation: Activation,
+    },
+    Dropout {
+        mask: usize,
+    },
     Embedding(Embedding),
     Lstm(Lstm),
 }
@@ -166,14 +193,19 @@ impl Network {
         };
         let mut flow = match input {
             Input::Image(shape) => Flow::Image(shape),
+            Input::Latent(values) => Flow::Vector(values),
             Input::Tokens { .. } => Flow::Tokens,
         };
         for (index, layer) in layers.iter().enumerate() {
             let at = || format!("layer {} ({})", index + 1, layer.kind());
             flow = network.add(layer, flow, codes).with_context(at)?;
         }
-        let Flow::Vector(outputs) = flow else { bail!("the last layer gives no vector; end with a dense layer") };
-        network.outputs = outputs;
+        network.outputs = match (flow, input) {
+            (Flow::Vector(outputs), _) => outputs,
+            // A generator draws.
+            (Flow::Image(shape), Input::Latent(_)) => shape.iter().product(),
+            _ => bail!("the last layer gives no vector; end with a dense layer"),
+        };
         if let Some(Stage::Dense { activation, .. }) = network.stages.last_mut() {
             network.last = std::mem::take(activation);
         }
@@ -202,7 +234,11 @@ impl Network {
 
     /// Name of what [`inference`](Self::inference) gives.
     pub fn output_name(&self) -> &'static str {
-        if self.last == Activation::Linear { "logits" } else { "output" }
+        match (self.input, self.last) {
+            (Input::Latent(_), _) => "output",
+            (_, Activation::Linear) => "logits",
+            _ => "output",
+        }
     }
 
     /// Checks one layer against what flows into it, records it and says what flows out.
@@ -222,6 +258,33 @@ impl Network {
                 self.stages.push(Stage::Conv { name, conv, kernel, channels, weights, activation });
                 let (height, width) = (conv.rows_out(height, kernel)?, conv.columns_out(width, kernel)?);
                 Ok(Flow::Image([filters, height, width]))
+            }
+            (
+                Layer::ConvTranspose2d { filters, kernel, stride, padding, activation },
+                Flow::Image([channels, height, width]),
+            ) => {
+                ensure!(filters > 0 && stride > 0, "filters and stride must be at least 1");
+                ensure!(kernel >= stride, "a kernel of {kernel} leaves gaps with a stride of {stride}");
+                let size = |size: usize| match padding {
+                    Padding::Same => size * stride,
+                    Padding::Valid => (size - 1) * stride + kernel,
+                };
+                let (height, width) = (size(height), size(width));
+                let conv = Conv2d::new(padding, kernel, stride, height, width);
+                let same = |stage: &Stage| matches!(stage, Stage::ConvTranspose { .. });
+                let name = format!("conv-transpose{}", number(&self.stages, same));
+                let area = kernel * kernel;
+                let fan_in = (channels * area).div_ceil(stride * stride);
+                let role = Role::Weight { fan_in, fan_out: filters * area, activation };
+                let weights = self.parameter(&name, vec![channels, filters, kernel, kernel], role, filters);
+                self.stages.push(Stage::ConvTranspose { name, conv, weights, activation });
+                Ok(Flow::Image([filters, height, width]))
+            }
+            (Layer::Reshape { height, width, channels }, Flow::Vector(values)) => {
+                let fits = height * width * channels == values && values > 0;
+                ensure!(fits, "{values} values do not fill {height} × {width} × {channels}");
+                self.stages.push(Stage::Reshape([channels, height, width]));
+                Ok(Flow::Image([channels, height, width]))
             }
             (Layer::MaxPool2d { size }, Flow::Image([channels, height, width])) => {
                 ensure!(
@@ -280,6 +343,7 @@ impl Network {
                 bail!("takes a vector, got {channels} × {height} × {width}; put a flatten layer before it")
             }
             (Layer::Dense { .. }, _) => bail!("takes a vector, got a sequence; put an LSTM before it"),
+            (Layer::Reshape { .. }, _) => bail!("takes a vector"),
             (Layer::Embedding { .. }, _) => bail!("takes tokens"),
             (Layer::Lstm { .. }, _) => bail!("takes a sequence; put an embedding before it"),
             (_, Flow::Vector(size)) => bail!("takes an image, got a vector of {size}"),
@@ -337,12 +401,20 @@ fn simple(graph: &mut Graph, stage: &Stage, x: Value, parameters: &[Value]) -> R
             graph.scope("");
             graph.flatten(x)
         }
+        Stage::Reshape(shape) => {
+            graph.scope("");
+            graph.unflatten(x, *shape)
+        }
         Stage::Dense { name, weights, activation } => {
             graph.scope(name);
             let y = graph.gemm(x, parameters[*weights], Some(parameters[weights + 1]), false, true)?;
             activate(graph, y, *activation)
         }
-        Stage::Conv { .. } | Stage::Dropout { .. } | Stage::Embedding(_) | Stage::Lstm(_) => {
+        Stage::Conv { .. }
+        | Stage::ConvTranspose { .. }
+        | Stage::Dropout { .. }
+        | Stage::Embedding(_)
+        | Stage::Lstm(_) => {
             unreachable!("both forms of the forward pass handle these")
         }
     }
@@ -353,5 +425,7 @@ fn activate(graph: &mut Graph, x: Value, activation: Activation) -> Result<Value
         Activation::Linear => Ok(x),
         Activation::Relu => graph.relu(x),
         Activation::Sigmoid => graph.sigmoid(x),
+        Activation::Tanh => graph.tanh(x),
+        Activation::LeakyRelu => graph.leaky_relu(x, LEAK),
     }
 }

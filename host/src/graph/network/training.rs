@@ -7,7 +7,7 @@ use crate::graph::ops::{Conv2d, Range};
 use anyhow::Result;
 
 impl Network {
-    /// Adds the nodes from `x` (images [N, C, H, W] or tokens [T, N] as reals) to the outputs [N, K], with dropout by `masks`
+    /// Adds the nodes from `x` (images [N, C, H, W], latent values [N, L] or tokens [T, N] as reals) to the outputs [N, K], with dropout by `masks`
     /// ([N, …], or without the batch where all samples share one) and in the form whose backward pass is fastest: pooling comes before bias and activation, which are monotonic and then have a quarter of the work. The activation of
     /// the last layer is left to the loss, which can do with logits what would overflow or vanish behind a sigmoid.
     pub fn forward_training(
@@ -19,6 +19,7 @@ impl Network {
     ) -> Result<Value> {
         let (mut x, texts) = match self.input {
             Input::Image(shape) => (self.used(graph, x, shape)?, None),
+            Input::Latent(_) => (x, None),
             Input::Tokens { .. } => {
                 let texts = Texts::new(graph, x)?;
                 (texts.tokens, Some(texts))
@@ -34,7 +35,12 @@ impl Network {
                 }
                 (Stage::Conv { name, conv, weights, activation, .. }, _) => {
                     graph.scope(name);
-                    let y = graph.conv2d(x, parameters[*weights], Some(parameters[weights + 1]), *conv)?;
+                    let y = graph.conv2d_trained(x, parameters[*weights], Some(parameters[weights + 1]), *conv)?;
+                    activate(graph, y, *activation)?
+                }
+                (Stage::ConvTranspose { name, conv, weights, activation }, _) => {
+                    graph.scope(name);
+                    let y = graph.conv_transpose2d_trained(x, parameters[*weights], parameters[weights + 1], *conv)?;
                     activate(graph, y, *activation)?
                 }
                 (Stage::Dropout { mask }, _) => {

@@ -1,7 +1,7 @@
 //! Operators that move elements without changing them.
 
 use super::{Operator, floats, list};
-use crate::graph::builder::{Graph, Node, Type, Value};
+use crate::graph::builder::{Graph, Node, Type, Value, dimensions};
 use crate::graph::model::Attribute;
 use anyhow::{Result, bail, ensure};
 
@@ -13,6 +13,13 @@ struct Reshape {
 /// Everything behind the first dimension in one.
 #[derive(Debug)]
 struct Flatten;
+
+/// The opposite of Flatten: rows become images; unlike Reshape for any number of them.
+#[derive(Debug)]
+struct Unflatten {
+    /// Channels, height, width.
+    shape: [usize; 3],
+}
 
 #[derive(Debug)]
 struct Transpose {
@@ -87,6 +94,29 @@ impl Operator for Flatten {
     fn gradient(&self, graph: &mut Graph, node: &Node, dy: Value) -> Result<Vec<Value>> {
         let shape = graph.shape(node.inputs[0]).to_vec();
         Ok(vec![graph.reshape(dy, &shape)?])
+    }
+}
+
+impl Operator for Unflatten {
+    fn name(&self) -> &'static str {
+        "Reshape"
+    }
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type> {
+        let [x] = floats(inputs)?;
+        let [batch, length] = dimensions(x, "a vector a sample")?;
+        let [channels, height, width] = self.shape;
+        ensure!(length == channels * height * width, "{length} values do not fill {channels} × {height} × {width}");
+        Ok(Type::f32(&[batch, channels, height, width]))
+    }
+
+    fn operands(&self, _inputs: &[&Type]) -> Vec<Option<Vec<i64>>> {
+        // 0: as it is.
+        vec![Some([&[0], list(&self.shape).as_slice()].concat())]
+    }
+
+    fn gradient(&self, graph: &mut Graph, _node: &Node, dy: Value) -> Result<Vec<Value>> {
+        Ok(vec![graph.flatten(dy)?])
     }
 }
 
@@ -249,6 +279,11 @@ impl Graph {
     /// Everything behind the first dimension in one.
     pub fn flatten(&mut self, x: Value) -> Result<Value> {
         self.apply(Flatten, &[x])
+    }
+
+    /// `x` [N, C·H·W] as images [N, C, H, W], `shape` being [C, H, W].
+    pub fn unflatten(&mut self, x: Value, shape: [usize; 3]) -> Result<Value> {
+        self.apply(Unflatten { shape }, &[x])
     }
 
     /// Axis `i` of the result is axis `order[i]` of `x`.

@@ -9,19 +9,23 @@
 //! | file | operators |
 //! |---|---|
 //! | `arithmetic` | Add, Sub, Mul, Div with broadcast; Expand |
-//! | `pointwise` | Relu, Exp, Log, Sqrt, Sigmoid, Tanh, Softplus, Neg, LogSoftmax |
+//! | `pointwise` | Relu, LeakyRelu, Clip, Exp, Log, Sqrt, Sigmoid, Tanh, Softplus, Neg, LogSoftmax |
 //! | `discrete` | Greater, Equal, Cast, ArgMax: no gradient |
-//! | `layout` | Reshape, Flatten, Transpose, Slice, Flip, Concat, Pad |
+//! | `layout` | Reshape, Flatten, Unflatten, Transpose, Slice, Flip, Concat, Pad |
+//! | `blocks` | SpaceToDepth, DepthToSpace |
 //! | `reduce` | ReduceSum, ReduceMean, ReduceMax |
 //! | `linear` | MatMul, Gemm |
 //! | `gather` | Gather, and ScatterND that adds |
 //! | `scan` | Scan: a loop over a sequence, with a graph as its body; no gradient by itself |
 //! | `lstm` | the recurrence of an LSTM as a Scan, with its gradient; ONNX's own LSTM, without |
 //! | `conv` | Conv2d |
+//! | `conv_transpose` | ConvTranspose2d, and the input gradient of Conv2d, which is the same |
 //! | `pool` | MaxPool2d, AveragePool2d, Upsample2d |
 
 mod arithmetic;
+mod blocks;
 mod conv;
+mod conv_transpose;
 mod discrete;
 mod gather;
 mod layout;

@@ -72,6 +72,52 @@ pointwise!(Softplus, |graph, x, y, dy| {
     graph.mul(dy, slope)?
 });
 
+/// `x` where it is positive, `slope · x` elsewhere (Maas et al. 2013).
+#[derive(Debug)]
+struct LeakyRelu {
+    slope: f32,
+}
+
+/// Limits its first input to what lies between the other two.
+#[derive(Debug)]
+struct Clip;
+
+impl Operator for LeakyRelu {
+    fn name(&self) -> &'static str {
+        "LeakyRelu"
+    }
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type> {
+        let [x] = floats(inputs)?;
+        Ok(x.clone())
+    }
+
+    fn attributes(&self) -> Vec<(&'static str, Attribute)> {
+        vec![("alpha", Attribute::Float(self.slope))]
+    }
+
+    /// The derivative is 1 or `slope`: the output, stretched far beyond both, and cut off there. Two passes over the values
+    /// where a mask takes four.
+    fn gradient(&self, graph: &mut Graph, node: &Node, dy: Value) -> Result<Vec<Value>> {
+        let stretched = graph.scale(node.output, 1e30)?;
+        let (least, most) = (graph.scalar(self.slope), graph.scalar(1.0));
+        let derivative = graph.apply(Clip, &[stretched, least, most])?;
+        Ok(vec![graph.mul(dy, derivative)?])
+    }
+}
+
+impl Operator for Clip {
+    fn name(&self) -> &'static str {
+        "Clip"
+    }
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type> {
+        let [x, least, most] = floats(inputs)?;
+        ensure!(least.shape.is_empty() && most.shape.is_empty(), "takes scalars as limits");
+        Ok(x.clone())
+    }
+}
+
 /// `x − ln Σ exp x` along the last axis.
 #[derive(Debug)]
 struct LogSoftmax;
@@ -105,6 +151,11 @@ impl Graph {
     /// `max(x, 0)`.
     pub fn relu(&mut self, x: Value) -> Result<Value> {
         self.apply(Relu, &[x])
+    }
+
+    /// `x` where it is positive, `slope · x` elsewhere; `slope` in 0…1.
+    pub fn leaky_relu(&mut self, x: Value, slope: f32) -> Result<Value> {
+        self.apply(LeakyRelu { slope }, &[x])
     }
 
     /// `−x`.

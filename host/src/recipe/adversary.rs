@@ -1,0 +1,69 @@
+//! The second net of a GAN.
+
+use super::check::{Bounds, Checked, LAYER_LIMIT, count, number};
+use super::fault::Step::{self, Key};
+use super::shapes::{Place, last};
+use super::{Fault, Loss, Recipe, Shape, Target};
+use crate::graph::{Activation, Layer};
+use serde::{Deserialize, Serialize};
+
+/// The net that a generator learns against, and what the generator draws from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Adversary {
+    /// Values that the generator reads, each from the standard normal distribution.
+    pub latent: usize,
+    /// The discriminator, which reads images of −1…1 and gives one logit.
+    pub layers: Vec<Layer>,
+}
+
+/// Where its layers stand.
+const LAYERS: [Step; 2] = [Key("adversary"), Key("layers")];
+
+impl Recipe {
+    /// Target, loss and adversary of a generator belong together.
+    pub(super) fn check_adversary(&self) -> Checked {
+        let target = self.data.target == Target::Sample;
+        let adversary = match (&self.adversary, &self.training.loss, self.image()) {
+            (None, Loss::Adversarial { .. }, _) => {
+                return fault("training", "the loss adversarial needs an [adversary]");
+            }
+            (None, ..) if target => {
+                return fault("data", "`target = \"sample\"` needs an [adversary] to learn against");
+            }
+            (None, ..) => return Ok(()),
+            (_, _, None) => return fault("adversary", "a GAN draws images, and the data are texts"),
+            (Some(_), ..) if !target => return fault("adversary", "it needs `target = \"sample\"` in [data]"),
+            (Some(adversary), Loss::Adversarial { real }, Some(image)) => {
+                number(&["training", "loss", "real"], *real, Bounds::UpTo(1.0))?;
+                (adversary, image)
+            }
+            _ => return fault("training", "a generator needs `loss = { type = \"adversarial\" }`"),
+        };
+        let (adversary, image) = adversary;
+        count(&[Key("adversary"), Key("latent")], "", adversary.latent, 1..=LAYER_LIMIT)?;
+        let shapes = self.walk(&LAYERS, &adversary.layers, image)?;
+        if last(&LAYERS, &shapes)? != (Shape::Flat { length: 1 }) {
+            return Err(Fault { way: LAYERS.to_vec(), message: "the last layer has to give one logit".to_owned() });
+        }
+        let linear = |layer: &Layer| matches!(layer, Layer::Dense { activation: Activation::Linear, .. });
+        if !adversary.layers.last().is_some_and(linear) {
+            let message = "the last layer has to be of type dense, without activation".to_owned();
+            return Err(Fault { way: LAYERS.to_vec(), message });
+        }
+        if self.data.validation > 0 {
+            return fault("data", "validation: a generator has nothing to be validated by; hold no samples back");
+        }
+        for (list, layers) in [(&LAYERS[1..], &self.layers), (&LAYERS[..], &adversary.layers)] {
+            let dropout = layers.iter().enumerate().find(|(_, layer)| matches!(layer, Layer::Dropout { .. }));
+            if let Some((index, layer)) = dropout {
+                return Err(Place { list, index, layer }.fault(None, "the nets of a GAN have no dropout".to_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn fault(key: &'static str, message: &str) -> Checked {
+    Err(Fault { way: vec![Key(key)], message: message.to_owned() })
+}

@@ -1,0 +1,106 @@
+//! A generative adversarial network (Goodfellow et al. 2014): a generator draws from latent values, and a discriminator learns
+//! to tell its drawings from the data, which is what the generator learns to prevent.
+//!
+//! ```text
+//! latents ──▶ generator's step, discriminator frozen ──▶ next generator
+//!                              │ fakes
+//! data ─────▶ discriminator's step ──▶ next discriminator
+//! ```
+//!
+//! The two steps alternate over one set of parameters: the generator's reads the discriminator's where they are. What the
+//! generator has drawn in its step, the discriminator learns from, so that the generator runs once a step; the drawings are one
+//! update old then, which costs nothing in quality and saves the dearest forward pass.
+
+mod samples;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+pub use samples::{latents, save_samples};
+
+use super::batches::Batch;
+use super::learner::{Learner, Net};
+use super::step::StateTensor;
+use super::stepper::{Measured, initial_state};
+use super::weights::drawn;
+use crate::graph::{Input, Network};
+use crate::recipe::{Adversary, Training};
+use crate::runtime::{Device, Provider};
+use anyhow::Result;
+
+/// A generator and its adversary.
+pub struct Pair {
+    generator: Net,
+    discriminator: Net,
+    /// The discriminator's network, and the seed of its weights.
+    judge: Network,
+    seed: u64,
+}
+
+impl Pair {
+    /// Steps for `generator` against the discriminator of `adversary`, which judges images of `shape` [channels, height, width].
+    ///
+    /// # Errors
+    /// If the two do not fit together, or ONNX Runtime fails.
+    pub fn new(
+        generator: &Network,
+        adversary: &Adversary,
+        shape: [usize; 3],
+        training: &Training,
+        device: Device,
+    ) -> Result<Self> {
+        let judge = Network::new(&adversary.layers, Input::Image(shape))?;
+        let [first, second] = steps::build(generator, &judge, shape, training)?;
+        let (mut generator, mut discriminator) = (Net::of(first, device)?, Net::of(second, device)?);
+        generator.stepper.read_parameters(&discriminator.stepper, &discriminator.step)?;
+        generator.stepper.give(steps::FAKES, &mut discriminator.stepper, &discriminator.step)?;
+        Ok(Pair { generator, discriminator, judge, seed: training.seed })
+    }
+}
+
+impl Learner for Pair {
+    fn provider(&self) -> Provider {
+        self.generator.provider()
+    }
+
+    /// The generator's, then the discriminator's.
+    fn tensors(&self) -> Vec<StateTensor> {
+        [self.generator.tensors(), self.discriminator.tensors()].concat()
+    }
+
+    fn state(&self) -> Result<Vec<Vec<f32>>> {
+        Ok([self.generator.state()?, self.discriminator.state()?].concat())
+    }
+
+    fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
+        let (generator, discriminator) = state.split_at(self.generator.step.state.len());
+        self.generator.set_state(generator)?;
+        self.discriminator.set_state(discriminator)
+    }
+
+    fn initial_state(&self, parameters: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        // Behind those of the generator, so that no two tensors start alike.
+        let drawn = drawn(&self.judge, self.seed, parameters.len() as u64);
+        [self.generator.initial_state(parameters), initial_state(&self.discriminator.step, &drawn)].concat()
+    }
+
+    fn exported(&self) -> Result<Vec<Vec<f32>>> {
+        self.generator.exported()
+    }
+
+    /// The generator's step on the batch's latent values, then the discriminator's on its images and what the generator drew.
+    fn step(&mut self, batch: &Batch, number: u64, factor: f64) -> Result<Measured> {
+        let (images, latents) = batch.split_at(1);
+        let scalars = self.generator.step.scalar_values(number, factor);
+        let deceiving = self.generator.stepper.run(latents, &scalars)?;
+        let scalars = self.discriminator.step.scalar_values(number, factor);
+        let telling = self.discriminator.stepper.run(images, &scalars)?;
+        // A discriminator that diverges ends the run as well.
+        let loss = if telling.loss.is_finite() { deceiving.loss } else { telling.loss };
+        Ok(Measured { loss, measure: telling.measure })
+    }
+
+    fn rate(&self) -> f64 {
+        self.generator.rate()
+    }
+}

@@ -1,0 +1,67 @@
+//! The two step graphs of a GAN.
+
+use crate::graph::{Graph, Input, Network, Value, loss};
+use crate::recipe::{Loss, Training};
+use crate::train::step::{Draft, Step};
+use anyhow::{Result, bail};
+
+/// Images that the generator draws: an output of its step and an input of the discriminator's.
+pub const FAKES: &str = "fakes";
+
+/// What the names of the discriminator's tensors start with, in both graphs.
+const DISCRIMINATOR: &str = "discriminator.";
+
+/// The generator's step and the discriminator's.
+///
+/// | step | reads | gives beside the next state |
+/// |---|---|---|
+/// | generator | its state, `latents` [N, L], the discriminator's parameters | `fakes` [N, C, H, W] in −1…1; `loss` −ln D(fake); `measure`, how many are taken for real |
+/// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
+///
+/// D is the sigmoid of the discriminator's logit; both losses are means. The averages, where the recipe keeps some, are of the
+/// generator's parameters alone: they are what is exported.
+pub fn build(generator: &Network, judge: &Network, shape: [usize; 3], training: &Training) -> Result<[Step; 2]> {
+    Ok([generators(generator, judge, training)?, discriminators(judge, shape, training)?])
+}
+
+fn generators(generator: &Network, judge: &Network, training: &Training) -> Result<Step> {
+    let Input::Latent(latent) = generator.input() else { bail!("a generator reads latent values") };
+    let mut graph = Graph::new();
+    let draft = Draft::new(&mut graph, generator, training, "", training.ema)?;
+    let frozen = judge.parameters().iter();
+    let frozen = frozen.map(|parameter| graph.input(&format!("{DISCRIMINATOR}{}", parameter.name), &parameter.shape));
+    let frozen = frozen.collect::<Result<Vec<_>>>()?;
+    let batch = vec![("latents".to_owned(), vec![training.batch, latent])];
+    let latents = graph.input(&batch[0].0, &batch[0].1)?;
+    let fakes = generator.forward_training(&mut graph, latents, draft.parameters(), &[])?;
+    graph.output(FAKES, fakes)?;
+    let logits = judge.forward_training(&mut graph, fakes, &frozen, &[])?;
+    let real = graph.constant(&[training.batch, 1], &vec![1.0; training.batch]);
+    let (loss, measure) = judged(&mut graph, logits, real)?;
+    draft.finish(graph, batch, loss, measure)
+}
+
+fn discriminators(judge: &Network, shape: [usize; 3], training: &Training) -> Result<Step> {
+    let Loss::Adversarial { real } = training.loss else { bail!("a GAN learns by the adversarial loss") };
+    let mut graph = Graph::new();
+    let draft = Draft::new(&mut graph, judge, training, DISCRIMINATOR, None)?;
+    let shape = [&[training.batch], shape.as_slice()].concat();
+    let batch = vec![("inputs".to_owned(), shape.clone()), (FAKES.to_owned(), shape)];
+    let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
+    // 0…1 as −1…1, which is what the generator's tanh gives.
+    let doubled = graph.scale(inputs[0], 2.0)?;
+    let one = graph.scalar(1.0);
+    let images = graph.sub(doubled, one)?;
+    let both = graph.concat(&[images, inputs[1]], 0)?;
+    let logits = judge.forward_training(&mut graph, both, draft.parameters(), &[])?;
+    let n = training.batch;
+    let targets = graph.constant(&[2 * n, 1], &[vec![real; n], vec![0.0; n]].concat());
+    let (loss, measure) = judged(&mut graph, logits, targets)?;
+    let share = graph.scale(measure, 0.5)?;
+    draft.finish(graph, batch, loss, share)
+}
+
+/// Binary cross-entropy of `logits` [N, 1] with `targets`, and how many have the right sign.
+fn judged(graph: &mut Graph, logits: Value, targets: Value) -> Result<(Value, Value)> {
+    Ok((loss::binary_cross_entropy(graph, logits, targets)?, loss::correct_sides(graph, logits, targets)?))
+}

@@ -1,0 +1,136 @@
+//! A GAN of a few parameters, whole.
+
+use super::*;
+use crate::dataset::{Dataset, Images};
+use crate::recipe::Recipe;
+use crate::train::{Options, Summary, run};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+const RECIPE: &str = r#"
+name = "tiny"
+data = { source = "mnist", target = "sample", validation = 0 }
+layers = [
+    { type = "dense", units = 32, activation = "leaky-relu" },
+    { type = "reshape", height = 4, width = 4, channels = 2 },
+    { type = "conv-transpose2d", filters = 3, kernel = 4, stride = 2, padding = "same", activation = "leaky-relu" },
+    { type = "conv2d", filters = 1, kernel = 3, padding = "same", activation = "tanh" },
+]
+adversary = { latent = 5, layers = [
+    { type = "conv2d", filters = 4, kernel = 3, stride = 2, padding = "same", activation = "leaky-relu" },
+    { type = "flatten" },
+    { type = "dense", units = 1 },
+] }
+training = { epochs = 30, batch = 8, seed = 5, ema = 0.9, loss = { type = "adversarial", real = 0.9 }, optimizer = { type = "adam", rate = 0.002, beta1 = 0.5 } }
+"#;
+
+fn recipe() -> Recipe {
+    toml::from_str(RECIPE).unwrap()
+}
+
+/// Images of a bright square on black, somewhere.
+fn dataset() -> Dataset {
+    let (height, width, count) = (8, 8, 40);
+    let mut pixels = vec![0; count * height * width];
+    for (sample, image) in pixels.chunks_exact_mut(height * width).enumerate() {
+        for i in 0..9 {
+            image[(sample % 5 + i / 3) * width + sample / 8 + i % 3] = 255;
+        }
+    }
+    let images = Images { height, width, channels: 1, pixels, labels: vec![0; count] };
+    Dataset::of_images(images.clone(), images, vec!["square".into()])
+}
+
+fn train(recipe: &Recipe, directory: &Path, resume: bool) -> Result<Summary> {
+    run(&Options {
+        recipe,
+        dataset: &dataset(),
+        device: Device::Cpu,
+        init: None,
+        resume,
+        directory,
+        stop: &AtomicBool::new(false),
+        show: false,
+    })
+}
+
+fn pair(recipe: &Recipe) -> (Network, Pair) {
+    let adversary = recipe.adversary.as_ref().unwrap();
+    let generator = Network::new(&recipe.layers, Input::Latent(adversary.latent)).unwrap();
+    let pair = Pair::new(&generator, adversary, [1, 8, 8], &recipe.training, Device::Cpu).unwrap();
+    (generator, pair)
+}
+
+fn batch() -> Batch {
+    vec![dataset().train.images().unwrap().nchw(0..8), latents(1, 8, 5)]
+}
+
+#[test]
+fn each_net_learns_in_its_own_step_alone() {
+    let (network, mut pair) = pair(&recipe());
+    let mut start = pair.initial_state(&crate::train::initial(&network, 1));
+    // A discriminator of zeros says a half to all, and tells the generator nothing.
+    for (tensor, values) in pair.tensors().iter().zip(&mut start) {
+        if tensor.name.starts_with("discriminator.") {
+            values.fill(0.0);
+        }
+    }
+    pair.set_state(&start).unwrap();
+    let measured = pair.step(&batch(), 1, 1.0).unwrap();
+    assert!((measured.loss - 2_f32.ln()).abs() < 1e-6, "{measured:?}");
+    let after = pair.state().unwrap();
+    for ((tensor, before), after) in pair.tensors().iter().zip(&start).zip(&after) {
+        let generators = !tensor.name.starts_with("discriminator.");
+        let is_bias_of_the_last = tensor.name.starts_with("discriminator.dense1.bias");
+        assert!(before == after || !generators, "{} moved without a gradient", tensor.name);
+        assert!(before != after || !is_bias_of_the_last, "{} did not learn", tensor.name);
+    }
+    // The second step meets a discriminator that has learnt.
+    let measured = pair.step(&batch(), 2, 1.0).unwrap();
+    assert!((measured.loss - 2_f32.ln()).abs() > 1e-6, "the generator's step does not read the new discriminator");
+}
+
+#[test]
+fn a_run_leaves_drawings_and_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+    let straight = train(&recipe(), &whole, false).unwrap();
+    let mut shorter = recipe();
+    shorter.training.epochs = 11;
+    train(&shorter, &parts, false).unwrap();
+    let resumed = train(&recipe(), &parts, true).unwrap();
+    let [straight, resumed] = [straight, resumed].map(|run| std::fs::read(run.model.unwrap()).unwrap());
+    assert!(straight == resumed, "the weights differ");
+    let grid = image::open(whole.join("samples/epoch-030.png")).unwrap().into_luma8();
+    assert_eq!(grid.dimensions(), (80, 80));
+    let [dark, light] = [grid.iter().min(), grid.iter().max()];
+    assert!(dark < light, "an empty drawing");
+}
+
+#[test]
+fn a_run_that_diverges_stops_and_names_the_last_good_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = recipe();
+    recipe.training.epochs = 1;
+    train(&recipe, folder.path(), false).unwrap();
+    let good = std::fs::read(folder.path().join("checkpoint")).unwrap();
+    // What was trained goes on; a value that is none makes it diverge.
+    let (_, mut pair) = pair(&recipe);
+    let (state, progress) = {
+        let identity = crate::train::checkpoint::Identity {
+            recipe: serde_json::to_string(&recipe).unwrap(),
+            data: dataset().train.fingerprint(),
+        };
+        crate::train::checkpoint::load(&folder.path().join("checkpoint"), &pair.tensors(), &identity).unwrap()
+    };
+    assert_eq!(progress.epochs.len(), 1);
+    pair.set_state(&state).unwrap();
+    let mut broken = batch();
+    broken[0][3] = f32::NAN;
+    assert!(!pair.step(&broken, 6, 1.0).unwrap().loss.is_finite(), "the discriminator's loss counts, too");
+
+    recipe.training.optimizer = crate::recipe::Optimizer::Sgd { rate: 1e30, momentum: 0.0 };
+    let error = train(&recipe, &folder.path().join("wild"), false).unwrap_err().to_string();
+    assert!(error.starts_with("the loss is ") && error.contains("lower the learning rate"), "{error}");
+    assert_eq!(std::fs::read(folder.path().join("checkpoint")).unwrap(), good);
+}

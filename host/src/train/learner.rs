@@ -1,0 +1,90 @@
+//! What a run advances: one net, or the two of a GAN.
+
+use super::batches::Batch;
+use super::step::{StateTensor, Step};
+use super::stepper::{Measured, Stepper, exported, initial_state};
+use crate::graph::Network;
+use crate::recipe::Training;
+use crate::runtime::{self, Device, Provider};
+use anyhow::Result;
+
+/// Something that learns, step by step.
+pub trait Learner {
+    /// Where the steps run.
+    fn provider(&self) -> Provider;
+
+    /// The tensors that are carried from step to step.
+    fn tensors(&self) -> Vec<StateTensor>;
+
+    /// What is in them.
+    fn state(&self) -> Result<Vec<Vec<f32>>>;
+
+    /// Replaces that.
+    fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()>;
+
+    /// What is in them at the start of a run, where the network to export has `parameters`.
+    fn initial_state(&self, parameters: &[Vec<f32>]) -> Vec<Vec<f32>>;
+
+    /// The weights to export: averages, where the recipe keeps them.
+    fn exported(&self) -> Result<Vec<Vec<f32>>>;
+
+    /// Step `number` (from 1), at the recipe's rate times `factor`.
+    fn step(&mut self, batch: &Batch, number: u64, factor: f64) -> Result<Measured>;
+
+    /// The learning rate without the schedule's factor.
+    fn rate(&self) -> f64;
+}
+
+/// A step graph and the session that runs it.
+pub struct Net {
+    pub step: Step,
+    pub stepper: Stepper,
+}
+
+impl Net {
+    /// The step of `training` for `network`, on `device`.
+    pub fn new(network: &Network, training: &Training, device: Device) -> Result<Self> {
+        Self::of(Step::new(network, training, runtime::prefers_cuda(device))?, device)
+    }
+
+    /// A session for `step`.
+    pub fn of(step: Step, device: Device) -> Result<Self> {
+        let stepper = Stepper::new(&step, device, 0)?;
+        Ok(Net { step, stepper })
+    }
+}
+
+impl Learner for Net {
+    fn provider(&self) -> Provider {
+        self.stepper.provider()
+    }
+
+    fn tensors(&self) -> Vec<StateTensor> {
+        self.step.state.clone()
+    }
+
+    fn state(&self) -> Result<Vec<Vec<f32>>> {
+        self.stepper.state()
+    }
+
+    fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
+        self.stepper.set_state(state)
+    }
+
+    fn initial_state(&self, parameters: &[Vec<f32>]) -> Vec<Vec<f32>> {
+        initial_state(&self.step, parameters)
+    }
+
+    fn exported(&self) -> Result<Vec<Vec<f32>>> {
+        let state = self.stepper.state()?;
+        Ok(exported(&self.step, &state).into_iter().map(<[f32]>::to_vec).collect())
+    }
+
+    fn step(&mut self, batch: &Batch, number: u64, factor: f64) -> Result<Measured> {
+        self.stepper.run(batch, &self.step.scalar_values(number, factor))
+    }
+
+    fn rate(&self) -> f64 {
+        self.step.rate()
+    }
+}
