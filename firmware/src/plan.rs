@@ -112,6 +112,9 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             (Parameters::DepthwiseConv2d(conv), _) if IMAGE_OPS => {
                 optimized::depthwise_conv2d(conv, input, words::as_i8_mut(output), scratch);
             }
+            (Parameters::ConvTranspose2d(conv), _) if IMAGE_OPS => {
+                optimized::conv_transpose2d(op.variant, conv, input, words::as_i8_mut(output), scratch);
+            }
             (Parameters::Add(add), _) if IMAGE_OPS => optimized::add(add, [input, other(0)?], words::as_i8_mut(output)),
             (Parameters::Concat(concat), _) if IMAGE_OPS => {
                 reference::concat(concat, [input, other(0)?, other(1)?], words::as_i8_mut(output));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{branched_model, bytes, embeddings, model, text_model};
+use common::{branched_model, bytes, embeddings, model, text_model, transposed_model};
 use firmware::kernels::packing::{self, winograd::MAX_CHANNELS};
 use firmware::kernels::{Shape, Window};
 use firmware::model::format::{
@@ -33,11 +33,13 @@ fn run(container: &[u8], input: &[i8]) -> Result<(Vec<i8>, Vec<i32>), Error> {
     Ok((interpreter.output_i8().to_vec(), interpreter.output_i32().to_vec()))
 }
 
-/// The models of layers and of branches and, with each form of embedding, the one that reads text, with a window and without.
+/// The models of layers and of branches, the transposed convolution and, with each form of embedding, the one that reads text, with a window and without.
 fn containers(packing: u8) -> Vec<Vec<u8>> {
     let texts = embeddings().into_iter().zip([true, false, true]);
     let texts = texts.map(|(table, window)| text_model(packing, table, window).finish());
-    [model(packing), branched_model(packing)].map(|model| model.finish()).into_iter().chain(texts).collect()
+    let others = [model(packing), branched_model(packing)].into_iter();
+    let others = others.chain((packing != PACKING_DSP_WINOGRAD).then(|| transposed_model(packing)));
+    others.map(|model| model.finish()).chain(texts).collect()
 }
 
 /// Writes the CRC that belongs to the bytes as they are now.

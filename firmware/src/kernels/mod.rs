@@ -73,6 +73,103 @@ pub struct DepthwiseConv2d<'a> {
     pub stage: OutputStage<'a>,
 }
 
+/// Transposed 2-D convolution: `y[o] = table[requantize(bias[phase, o] + Σ w[k, o, c] · x[i, c])]` over the kernel's places `k` and
+/// the input's places `i` with `stride · i + k = place + padding`; places outside the input hold `input_zero_point`.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTranspose2d<'a> {
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
+    /// Kernel, stride, and what is cut off at each side: those of the convolution from the output to the input.
+    pub window: Window,
+    /// Value of places outside the input.
+    pub input_zero_point: i8,
+    /// For each pair of [phases](Phase) OHWI with the taps in the order of the inputs, packed as a convolution's.
+    pub weights: &'a [i8],
+    /// One entry an output channel; of biases, so many for each pair of phases.
+    pub stage: OutputStage<'a>,
+    /// Through which each output goes.
+    pub table: Option<&'a [i8; 256]>,
+}
+
+impl<'a> ConvTranspose2d<'a> {
+    /// The phases of rows and columns, in the order of the weights.
+    pub fn phases(window: Window) -> impl Iterator<Item = [Phase; 2]> {
+        let [vertical, horizontal] = window.stride;
+        (0..vertical * horizontal)
+            .map(move |number| [Phase::rows(window, number / horizontal), Phase::columns(window, number % horizontal)])
+    }
+
+    /// Multiply–accumulates, those with places outside the input counted.
+    pub fn macs(&self) -> u64 {
+        let places = |[row, column]: [Phase; 2]| {
+            let rows = row.outputs(self.output.height) * row.taps;
+            (rows * column.outputs(self.output.width) * column.taps) as u64
+        };
+        let places: u64 = Self::phases(self.window).map(places).sum();
+        places * (self.input.channels * self.output.channels) as u64
+    }
+
+    /// Shape of the output for so many channels; `None` where the window cannot be.
+    pub fn output_shape(input: Shape, window: Window, channels: usize) -> Option<Shape> {
+        let Window { kernel, stride, padding: [top, left, bottom, right] } = window;
+        let side = |input: usize, axis: usize, before: usize, behind: usize| {
+            let most = kernel[axis].checked_sub(stride[axis])?;
+            if stride[axis] == 0 || before > most || behind > most {
+                return None;
+            }
+            let whole = input.checked_sub(1)?.checked_mul(stride[axis])?.checked_add(kernel[axis])?;
+            whole.checked_sub(before + behind).filter(|side| *side > 0)
+        };
+        Some(Shape { height: side(input.height, 0, top, bottom)?, width: side(input.width, 1, left, right)?, channels })
+    }
+
+    /// Biases and the rest of the stage for pair number `number` of phases.
+    fn phase_stage(&self, number: usize) -> OutputStage<'a> {
+        let channels = self.output.channels;
+        OutputStage { bias: &self.stage.bias[number * channels..][..channels], ..self.stage }
+    }
+}
+
+/// One phase of a transposed convolution in one direction: the outputs `number`, `number + stride`, … The `q`-th of them sees the
+/// inputs from `q − lead` on, one for each tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// Which of the outputs up to the stride is the first.
+    pub number: usize,
+    /// Outputs from one to the next.
+    pub stride: usize,
+    /// Row or column of the kernel that meets the last input seen; each tap before lies a stride further.
+    pub first: usize,
+    /// How many there are.
+    pub taps: usize,
+    /// Inputs in front of number `q` that output `q` sees.
+    pub lead: usize,
+}
+
+impl Phase {
+    fn rows(window: Window, number: usize) -> Self {
+        Self::new(number, window.stride[0], window.kernel[0], window.padding[0])
+    }
+
+    fn columns(window: Window, number: usize) -> Self {
+        Self::new(number, window.stride[1], window.kernel[1], window.padding[1])
+    }
+
+    /// With at most `kernel − stride` places cut off in front, every output has a tap for the input that it stands on.
+    const fn new(number: usize, stride: usize, kernel: usize, cut: usize) -> Self {
+        let first = (number + cut) % stride;
+        let taps = (kernel - first).div_ceil(stride);
+        Self { number, stride, first, taps, lead: taps - 1 - (number + cut) / stride }
+    }
+
+    /// How many of `side` outputs are of this phase.
+    pub const fn outputs(&self, side: usize) -> usize {
+        side.saturating_sub(self.number).div_ceil(self.stride)
+    }
+}
+
 /// Sum of two activations, each with a scale of its own:
 /// `y = clamp((a·multipliers[0] + b·multipliers[1] + offset) >> shift)`, which cannot overflow for any `a` and `b`.
 #[derive(Clone, Copy, Debug)]

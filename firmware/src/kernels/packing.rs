@@ -31,6 +31,8 @@
 //! the number of rows a multiple of four. A convolution's rows lie in pairs, a dense layer's in fours: the first tile of
 //! each row of the group, then the second one of each, and so on.
 
+#[cfg(feature = "std")]
+use super::{ConvTranspose2d, Phase};
 use super::{Shape, Window};
 use crate::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE};
 
@@ -98,6 +100,43 @@ pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
         PACKING_MVE => tiles(weights_ohwi, shape, 2),
         _ => dense(packing, weights_ohwi, shape),
     }
+}
+
+/// Packs a transposed convolution's weights, phase by phase.
+///
+/// `weights_ohwi` has the shape `[output channels, kernel height, kernel width, input channels]`; row 0 of the kernel meets the
+/// first of the outputs that an input goes into.
+///
+/// # Panics
+/// If the length is not that of `outputs` rows of such kernels, or `packing` has no place for them.
+#[cfg(feature = "std")]
+pub fn conv_transpose2d(packing: u8, weights_ohwi: &[i8], outputs: usize, inputs: usize, window: Window) -> Vec<i8> {
+    phase_weights(weights_ohwi, outputs, inputs, window)
+        .into_iter()
+        .flat_map(|(weights, shape)| conv2d(packing, &weights, shape))
+        .collect()
+}
+
+/// The weights of each pair of phases, as those of a convolution, with their shape.
+#[cfg(feature = "std")]
+pub fn phase_weights<T: Copy>(
+    weights_ohwi: &[T],
+    outputs: usize,
+    inputs: usize,
+    window: Window,
+) -> Vec<(Vec<T>, [usize; 4])> {
+    let [height, width] = window.kernel;
+    assert_eq!(weights_ohwi.len(), outputs * height * width * inputs, "weights do not fit {window:?}");
+    let phase = |[row, column]: [Phase; 2]| {
+        // The last tap comes first: it meets the first input.
+        let places = (0..row.taps).rev().flat_map(|i| (0..column.taps).rev().map(move |j| [i, j]));
+        let places: Vec<_> =
+            places.map(|[i, j]| [row.first + i * row.stride, column.first + j * column.stride]).collect();
+        let taps = (0..outputs).flat_map(|output| places.iter().map(move |[i, j]| (output * height + i) * width + j));
+        let weights = taps.flat_map(|tap| &weights_ohwi[tap * inputs..][..inputs]).copied().collect();
+        (weights, [outputs, row.taps, column.taps, inputs])
+    };
+    ConvTranspose2d::phases(window).map(phase).collect()
 }
 
 /// Packs a dense layer's weights, `[output][input]` of the shape `[outputs, inputs]`.

@@ -2,8 +2,8 @@
 
 use super::gates;
 use super::{
-    Add, AveragePool2d, Concat, Conv2d, Dense, DepthwiseConv2d, Embedding, EmbeddingTable, Lookup, Lstm, MaxPool2d,
-    OutputStage, Shape,
+    Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, EmbeddingTable, Lookup,
+    Lstm, MaxPool2d, OutputStage, Shape,
 };
 
 /// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
@@ -100,6 +100,41 @@ fn padded(conv: &Conv2d<'_>, input: &[i8], y: usize, x: usize, channel: usize) -
             input[(y * conv.input.width + x) * conv.input.channels + channel]
         }
         _ => conv.input_zero_point,
+    }
+}
+
+/// `y[y,x,o] = table[requantize(bias[phase,o] + Σ w[phase,o,t,u,c] · x[y / stride − lead + t, x / stride − lead + u, c])]`.
+///
+/// `scratch` is unused.
+pub fn conv_transpose2d(conv: &ConvTranspose2d<'_>, input: &[i8], output: &mut [i8], _scratch: &mut [u32]) {
+    let Shape { height, width, channels } = conv.output;
+    let mut weights = conv.weights;
+    for (number, [row, column]) in ConvTranspose2d::phases(conv.window).enumerate() {
+        let taps = row.taps * column.taps * conv.input.channels;
+        let stage = conv.phase_stage(number);
+        for y in (row.number..height).step_by(row.stride) {
+            for x in (column.number..width).step_by(column.stride) {
+                for channel in 0..channels {
+                    let mut sum = 0i32;
+                    for (tap, weight) in weights[channel * taps..][..taps].iter().enumerate() {
+                        let (place, c) = (tap / conv.input.channels, tap % conv.input.channels);
+                        // Both count from `lead` places before the input.
+                        let seen = [y / row.stride + place / column.taps, x / column.stride + place % column.taps];
+                        let value = match (seen[0].checked_sub(row.lead), seen[1].checked_sub(column.lead)) {
+                            (Some(y), Some(x)) if y < conv.input.height && x < conv.input.width => {
+                                input[(y * conv.input.width + x) * conv.input.channels + c]
+                            }
+                            _ => conv.input_zero_point,
+                        };
+                        sum = sum.wrapping_add(i32::from(*weight) * i32::from(value));
+                    }
+                    let value = activation(&stage, channel, sum);
+                    let value = conv.table.map_or(value, |table| table[usize::from(value as u8 ^ 0x80)]);
+                    output[(y * width + x) * channels + channel] = value;
+                }
+            }
+        }
+        weights = &weights[channels * taps..];
     }
 }
 

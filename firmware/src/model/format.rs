@@ -257,6 +257,31 @@ pub struct DepthwiseConv2dRecord {
     pub reserved: [u8; 8],
 }
 
+/// Transposed 2-D convolution (56 bytes): output row `y` is the sum over the kernel rows `k` of those input rows `i` for which
+/// `stride · i + k = y + top`, and so for the columns. Which kernel rows those are depends on `y mod stride` alone, the phase
+/// of `y`. The phases are convolutions without stride, whose weights and biases lie one behind the other, those of phase
+/// `[0, 0]` first, `[0, 1]` second and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ConvTranspose2dRecord {
+    /// Weights, `i8`, for each phase packed like those of a convolution, as [`OpRecord::packing`] says; the taps in the order of
+    /// the inputs, which is the opposite of the kernel's. Behind them the table, where there is one.
+    pub weights: Span,
+    /// From accumulators to outputs; `bias` holds an entry an output channel for each phase, as phases have other weights to fold
+    /// the zero point with.
+    pub output_stage: OutputStageRecord,
+    /// Height and width of the kernel, at least the stride.
+    pub kernel: [u8; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u8; 2],
+    /// Rows and columns cut off at the top, left, bottom and right, at most `kernel − stride`.
+    pub padding: [u8; 4],
+    /// 1 where each output goes through a table of 256 values at the end, as in [`LookupRecord`]; or 0.
+    pub has_table: u8,
+    /// Zero.
+    pub reserved: [u8; 15],
+}
+
 /// Sum of two activations of one shape (16 bytes):
 /// `y = clamp((a·multipliers[0] + b·multipliers[1] + offset) >> shift)`, where the offset holds the zero points and a half;
 /// no sum leaves 32 bits.
@@ -388,6 +413,8 @@ pub const OP_DEPTHWISE_CONV2D: u8 = 8;
 pub const OP_ADD: u8 = 9;
 /// [`ConcatRecord`].
 pub const OP_CONCAT: u8 = 10;
+/// [`ConvTranspose2dRecord`].
+pub const OP_CONV_TRANSPOSE2D: u8 = 11;
 
 /// Weights as they are: OHWI for a convolution, `[output][input]` for a dense layer. Every core.
 pub const PACKING_PORTABLE: u8 = 0;
@@ -409,6 +436,7 @@ const _: () = assert!(size_of::<DenseRecord>() == 32);
 const _: () = assert!(size_of::<MaxPool2dRecord>() == 16);
 const _: () = assert!(size_of::<AveragePool2dRecord>() == 40);
 const _: () = assert!(size_of::<DepthwiseConv2dRecord>() == 48);
+const _: () = assert!(size_of::<ConvTranspose2dRecord>() == 56);
 const _: () = assert!(size_of::<AddRecord>() == 16);
 const _: () = assert!(size_of::<ConcatRecord>() == 16);
 const _: () = assert!(size_of::<LookupRecord>() == 16);

@@ -8,7 +8,7 @@ mod layout;
 
 use super::format::{CRC32, Header, MAGIC, OpRecord, TextRecord, VERSION};
 use super::{Preference, Tensor};
-use crate::kernels::{Window, optimized, variants};
+use crate::kernels::{ConvTranspose2d, Window, optimized, variants};
 use crate::text::VocabularySpec;
 use layout::{Layout, op_record, record_bytes, tensor_record};
 use zerocopy::{FromZeros, IntoBytes};
@@ -78,6 +78,17 @@ pub enum Parameters {
         output_stage: OutputStageSpec,
         /// Kernel, stride, padding.
         window: Window,
+    },
+    /// Transposed convolution.
+    ConvTranspose2d {
+        /// `i8`, packed phase by phase, see [`ConvTranspose2d`].
+        weights: Vec<i8>,
+        /// From accumulators to outputs; of biases, an entry an output channel for each phase.
+        output_stage: OutputStageSpec,
+        /// Kernel, stride, and what is cut off.
+        window: Window,
+        /// 256 values through which each output goes; empty: outputs stay as they are.
+        table: Vec<i8>,
     },
     /// Sum of two activations.
     Add {
@@ -202,11 +213,14 @@ impl ModelBuilder {
         };
         match &op.parameters {
             Parameters::Conv2d { window, pool, .. } => (variant.conv2d_scratch_bytes)(input.shape, *window, *pool),
-            Parameters::DepthwiseConv2d { window, .. } => optimized::depthwise_scratch_bytes(input.shape, *window),
-            Parameters::Lstm { .. } => {
-                let units = self.tensors.get(usize::from(op.output)).map_or(0, |hidden| hidden.shape.channels);
-                (variant.lstm_scratch_bytes)(input.shape.channels, units)
+            Parameters::ConvTranspose2d { window, .. } => {
+                // Of a window that cannot be, nothing can be said.
+                let output = ConvTranspose2d::output_shape(input.shape, *window, self.channels(op.output));
+                let needed = |output| optimized::conv_transpose2d_scratch_bytes(variant, input.shape, output, *window);
+                output.map_or(0, needed)
             }
+            Parameters::DepthwiseConv2d { window, .. } => optimized::depthwise_scratch_bytes(input.shape, *window),
+            Parameters::Lstm { .. } => (variant.lstm_scratch_bytes)(input.shape.channels, self.channels(op.output)),
             Parameters::Dense { .. }
             | Parameters::Add { .. }
             | Parameters::Concat { .. }
@@ -215,6 +229,11 @@ impl ModelBuilder {
             | Parameters::Lookup { .. }
             | Parameters::Embedding { .. } => 0,
         }
+    }
+
+    /// Channels of tensor number `index`; none of one that is missing.
+    fn channels(&self, index: u16) -> usize {
+        self.tensors.get(usize::from(index)).map_or(0, |tensor| tensor.shape.channels)
     }
 
     /// The container's bytes.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use firmware::kernels::{Shape, Window, packing};
+use firmware::model::format::PACKING_DSP_WINOGRAD;
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Element, Preference, Tensor};
 use firmware::text::VocabularySpec;
@@ -96,6 +97,24 @@ pub fn branched_model(packing: u8) -> ModelBuilder {
         input: 0,
         output: 5,
         text: None,
+    }
+}
+
+/// `3×2×4 ── transposed 4×4, stride 2, table ──▶ 6×4×5`. Winograd's packing has no place for its weights.
+pub fn transposed_model(packing: u8) -> ModelBuilder {
+    let window = Window { kernel: [4, 4], stride: [2, 2], padding: [1; 4] };
+    let weights = match packing {
+        PACKING_DSP_WINOGRAD => Vec::new(),
+        packing => packing::conv_transpose2d(packing, &bytes(41, 320), 5, 4, window),
+    };
+    let output_stage = OutputStageSpec { bias: bytes(42, 20).into_iter().map(i32::from).collect(), ..stage(5) };
+    let parameters = Parameters::ConvTranspose2d { weights, output_stage, window, table: bytes(43, 256) };
+    ModelBuilder {
+        name: "up".into(),
+        tensors: vec![tensor(0, [3, 2, 4], Element::I8), tensor(24, [6, 4, 5], Element::I8)],
+        ops: vec![OpSpec { input: 0, output: 1, packing, preference: Preference::default(), parameters }],
+        output: 1,
+        ..Default::default()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::prefer::{self, Prefer, prefer};
 use crate::twin::Twin;
 use anyhow::{Result, anyhow, ensure};
-use firmware::kernels::{Embedding, EmbeddingTable, OutputStage, packing};
+use firmware::kernels::{ConvTranspose2d, Embedding, EmbeddingTable, OutputStage, Phase, packing};
 use firmware::model::format::{NO_TENSOR, PACKING_DSP, PACKING_MVE, PACKING_PORTABLE};
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Op, Parameters as Parsed, Preference};
@@ -95,6 +95,12 @@ fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
             output_stage: output_stage(&conv.stage),
             window: conv.window,
         },
+        Parsed::ConvTranspose2d(conv) => Parameters::ConvTranspose2d {
+            weights: phases(conv, packing),
+            output_stage: output_stage(&conv.stage),
+            window: conv.window,
+            table: conv.table.map_or_else(Vec::new, |table| table.to_vec()),
+        },
         Parsed::Add(add) => Parameters::Add {
             other: op.others[0].unwrap_or(NO_TENSOR),
             multipliers: add.multipliers,
@@ -121,6 +127,18 @@ fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
         },
     };
     OpSpec { input: op.input, output: op.output, packing, preference, parameters }
+}
+
+/// The portable weights of each phase, packed.
+fn phases(conv: &ConvTranspose2d<'_>, packing: u8) -> Vec<i8> {
+    let (inputs, outputs) = (conv.input.channels, conv.output.channels);
+    let mut rest = conv.weights;
+    let pack = |[row, column]: [Phase; 2]| {
+        let (weights, behind) = rest.split_at(outputs * row.taps * column.taps * inputs);
+        rest = behind;
+        packing::conv2d(packing, weights, [outputs, row.taps, column.taps, inputs])
+    };
+    ConvTranspose2d::phases(conv.window).flat_map(pack).collect()
 }
 
 fn table(embedding: &Embedding<'_>) -> EmbeddingSpec {

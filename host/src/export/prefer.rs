@@ -14,9 +14,9 @@ use super::cost;
 use super::pack::{Form, pack_for, rebuilt};
 use crate::twin::Twin;
 use anyhow::{Result, anyhow};
-use firmware::kernels::Conv2d;
 use firmware::kernels::packing::conv2d_bytes;
 use firmware::kernels::variants::variant;
+use firmware::kernels::{Conv2d, optimized};
 use firmware::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD};
 use firmware::model::{Op, Parameters, Preference};
 use std::fmt;
@@ -116,6 +116,9 @@ fn scratch_bytes(op: &Op<'_>, packing: u8) -> usize {
     let variant = variant(packing).unwrap_or(op.variant);
     match &op.parameters {
         Parameters::Conv2d(conv) => (variant.conv2d_scratch_bytes)(conv.input, conv.window, conv.pool),
+        Parameters::ConvTranspose2d(conv) => {
+            optimized::conv_transpose2d_scratch_bytes(variant, conv.input, conv.output, conv.window)
+        }
         Parameters::Lstm(lstm) => (variant.lstm_scratch_bytes)(lstm.inputs(), lstm.units),
         _ => op.scratch_bytes,
     }

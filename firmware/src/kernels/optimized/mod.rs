@@ -12,6 +12,7 @@
 mod add;
 mod average_pool;
 mod conv2d;
+mod conv_transpose;
 mod dense;
 mod depthwise;
 mod gather;
@@ -25,6 +26,7 @@ pub mod winograd;
 
 pub use add::add;
 pub use average_pool::average_pool2d;
+pub use conv_transpose::{conv_transpose2d, conv_transpose2d_scratch_bytes};
 pub use conv2d::{conv2d, scratch_bytes};
 pub use dense::{dense, dense_logits};
 pub use depthwise::{depthwise_conv2d, depthwise_scratch_bytes};

@@ -4,6 +4,7 @@ mod add;
 mod average_pool2d;
 mod concat;
 mod conv2d;
+mod conv_transpose2d;
 mod dense;
 mod depthwise_conv2d;
 mod embedding;
@@ -13,13 +14,14 @@ mod max_pool2d;
 mod output_stage;
 
 use super::format::{
-    NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP,
-    OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
+    NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D,
+    OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
 };
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
 use crate::kernels::{
-    Add, AveragePool2d, Concat, Conv2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d, Window,
+    Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d,
+    Window,
 };
 
 /// Whether this build has the operators of larger image nets; a board with little flash does without.
@@ -87,6 +89,8 @@ pub enum Parameters<'m> {
     Conv2d(Conv2d<'m>),
     /// Convolution of each channel by itself.
     DepthwiseConv2d(DepthwiseConv2d<'m>),
+    /// Transposed convolution.
+    ConvTranspose2d(ConvTranspose2d<'m>),
     /// Sum of two activations.
     Add(Add),
     /// Activations one behind the other.
@@ -152,6 +156,7 @@ impl<'m> Op<'m> {
         let Decoded { parameters, data, scratch_bytes } = match record.kind {
             OP_CONV2D => conv2d::decode(&context)?,
             OP_DEPTHWISE_CONV2D if IMAGE_OPS => depthwise_conv2d::decode(&context)?,
+            OP_CONV_TRANSPOSE2D if IMAGE_OPS => conv_transpose2d::decode(&context)?,
             OP_ADD if IMAGE_OPS => add::decode(&context, model.tensor(second)?)?,
             OP_CONCAT if IMAGE_OPS => concat::decode(&context, model, others)?,
             OP_MAX_POOL2D => max_pool2d::decode(&context)?,
@@ -170,6 +175,7 @@ impl<'m> Op<'m> {
         let stage = match self.parameters {
             Parameters::Conv2d(conv) => conv.stage,
             Parameters::DepthwiseConv2d(conv) => conv.stage,
+            Parameters::ConvTranspose2d(conv) => conv.stage,
             Parameters::AveragePool2d(pool) => pool.stage,
             Parameters::Dense(dense) | Parameters::Lstm(Lstm { gates: dense, .. }) => dense.stage,
             _ => return Ok(()),
@@ -189,6 +195,7 @@ impl<'m> Op<'m> {
             Parameters::DepthwiseConv2d(conv) => {
                 conv.output.elements() as u64 * (conv.window.kernel[0] * conv.window.kernel[1]) as u64
             }
+            Parameters::ConvTranspose2d(conv) => conv.macs(),
             Parameters::Add(_)
             | Parameters::Concat(_)
             | Parameters::MaxPool2d(_)

@@ -4,10 +4,11 @@ use super::{EmbeddingSpec, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use crate::kernels::Shape;
 use crate::model::Tensor;
 use crate::model::format::{
-    ALIGNMENT, AddRecord, AveragePool2dRecord, ConcatRecord, Conv2dRecord, DenseRecord, DepthwiseConv2dRecord,
-    EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, LookupRecord, LstmRecord, MaxPool2dRecord, NO_TENSOR,
-    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
-    OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span, TensorRecord, TextRecord,
+    ALIGNMENT, AddRecord, AveragePool2dRecord, ConcatRecord, Conv2dRecord, ConvTranspose2dRecord, DenseRecord,
+    DepthwiseConv2dRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, LookupRecord, LstmRecord,
+    MaxPool2dRecord, NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE,
+    OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span,
+    TensorRecord, TextRecord,
 };
 use crate::text::VocabularySpec;
 use zerocopy::IntoBytes;
@@ -59,6 +60,18 @@ impl Layout {
                     ..Default::default()
                 };
                 (OP_DEPTHWISE_CONV2D, record.as_bytes().to_vec())
+            }
+            Parameters::ConvTranspose2d { weights, output_stage, window, table } => {
+                let record = ConvTranspose2dRecord {
+                    weights: self.append([weights.as_slice(), table].concat().as_bytes()),
+                    output_stage: self.append_output_stage(output_stage),
+                    kernel: window.kernel.map(|n| n as u8),
+                    stride: window.stride.map(|n| n as u8),
+                    padding: window.padding.map(|n| n as u8),
+                    has_table: u8::from(!table.is_empty()),
+                    ..Default::default()
+                };
+                (OP_CONV_TRANSPOSE2D, record.as_bytes().to_vec())
             }
             Parameters::Add { multipliers, shift, bounds: [output_min, output_max], .. } => {
                 let record = AddRecord {
@@ -169,6 +182,7 @@ pub fn record_bytes(parameters: &Parameters) -> usize {
     match parameters {
         Parameters::Conv2d { .. } => size_of::<Conv2dRecord>(),
         Parameters::DepthwiseConv2d { .. } => size_of::<DepthwiseConv2dRecord>(),
+        Parameters::ConvTranspose2d { .. } => size_of::<ConvTranspose2dRecord>(),
         Parameters::Add { .. } => size_of::<AddRecord>(),
         Parameters::Concat { .. } => size_of::<ConcatRecord>(),
         Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
