@@ -122,7 +122,7 @@ impl<'s> Finder<'s> {
         let other = self.look(frame, guess.other())?;
         let digits = self.look(frame, guess)?;
         // The guess may be wrong, but not easily: what lies between strokes is no ink.
-        if other.strength() / 5 > digits.strength() / 4 { self.look(frame, guess.other()) } else { Ok(digits) }
+        if other.strength / 13 > digits.strength / 10 { self.look(frame, guess.other()) } else { Ok(digits) }
     }
 
     /// Looks for ink of one polarity in a frame whose paper has been measured.

@@ -1,8 +1,11 @@
 //! How bright the paper is at each place and how dark the ink, from small cells of the frame.
 //!
-//! Light falls unevenly, so each place has a threshold of its own, between the paper and the darkest ink near it. The paper's brightness is that of the cells, where those of ink take it from around them: a morphological closing,
-//! which fills whatever dark is narrower than eleven cells, and leaves slopes as they are. Faint lines near dark ink are
-//! paper; far from ink they are ink, and go with the border that they touch.
+//! Light falls unevenly, so each place has a threshold of its own, between the paper and the darkest ink near it. The
+//! paper's brightness is that of the cells, where those of ink take it from around them: a morphological closing, which
+//! fills whatever dark is narrower than seven cells, and leaves slopes and the edges of shadows as they are. How dark the
+//! ink is, is told as a share of the light at its place: what a shadow takes from the paper it takes from the ink too, so
+//! that both halves of a digit on its edge have the threshold that suits them. Faint lines near dark ink are paper; far
+//! from ink they are ink, and go with the border that they touch.
 
 use super::{Frame, Polarity, bytes_of};
 use core::cell::Cell;
@@ -10,11 +13,18 @@ use core::ops::Range;
 
 /// Most cells along a side.
 const MAX_CELLS: usize = 64;
-/// Cells to each side that the closing looks at, and tiles of 2×2 cells that know each other's ink.
-const CLOSING_REACH: usize = 5;
-const INK_REACH: usize = 2;
+/// Cells to each side that the closing looks at, tiles of 2×2 cells that know each other's ink, and those whose brightness
+/// tells which of paper and ink is the darker.
+const CLOSING_REACH: usize = 3;
+const INK_REACH: usize = 4;
+const GUESS_REACH: usize = 2;
+/// The longest of them.
+const MAX_REACH: usize = 4;
 /// Where between paper (0) and the darkest ink (32) the threshold lies. Below the middle, for ink that comes unevenly.
 const INK_PART_Q5: u32 = 13;
+/// Grey levels that are added to the light before contrasts are divided by it, so that dark paper, whose level is mostly
+/// noise, tells no wild shares.
+const BLACK: u32 = 24;
 /// Least contrast of ink to paper, grey levels.
 const LEAST_CONTRAST: u8 = 8;
 
@@ -124,7 +134,7 @@ impl<'w> Paper<'w> {
         let rows = self.low.len() / self.tile_columns.max(1);
         let mut vote = 0i32;
         for row in 0..rows {
-            let near = row.saturating_sub(INK_REACH)..(row + INK_REACH + 1).min(rows);
+            let near = row.saturating_sub(GUESS_REACH)..(row + GUESS_REACH + 1).min(rows);
             // Low, high and sum of each column of tiles near the row: its neighbours use them again.
             let mut columns = [(u8::MAX, 0u8, 0i32); MAX_CELLS / 2];
             for y in near.clone() {
@@ -138,7 +148,7 @@ impl<'w> Paper<'w> {
                 }
             }
             for column in 0..self.tile_columns {
-                let beside = column.saturating_sub(INK_REACH)..(column + INK_REACH + 1).min(self.tile_columns);
+                let beside = column.saturating_sub(GUESS_REACH)..(column + GUESS_REACH + 1).min(self.tile_columns);
                 let count = (near.len() * beside.len()) as i32;
                 let all = columns.get(beside).unwrap_or_default().iter();
                 let (low, high, sum) =
@@ -172,16 +182,39 @@ impl<'w> Paper<'w> {
             }
         }
         let least = self.least_contrast();
-        extreme::<INK_REACH>(self.margin, self.tile_columns, 0, u8::max);
         let stands_out = self.margin.iter().any(|contrast| *contrast > least);
-        self.margin.iter_mut().for_each(|margin| *margin = ((u32::from(*margin) * INK_PART_Q5 / 32) as u8).max(least));
+        self.share_ink(flip);
         for (row, papers) in self.threshold.chunks_mut(self.columns.max(1)).enumerate() {
-            let margins = self.margin.get(row / 2 * self.tile_columns..).unwrap_or_default();
+            let margins = self.margin.get_mut(row / 2 * self.tile_columns..).unwrap_or_default();
             for (papers, margin) in papers.chunks_mut(2).zip(margins) {
-                papers.iter_mut().for_each(|paper| *paper = paper.saturating_sub(*margin));
+                papers.iter_mut().for_each(|paper| *paper = paper.saturating_sub((*margin).max(least)));
             }
         }
+        self.margin.iter_mut().for_each(|margin| *margin = (*margin).max(least));
         stands_out
+    }
+
+    /// From the contrast of each tile to its margin, by the strongest ink near it.
+    ///
+    /// Ink of contrast `c` under light `l` is told by its share `c / (c + l)`, in 1/256: in a shadow it is the same.
+    fn share_ink(&mut self, flip: u8) {
+        let (columns, tile_columns) = (self.columns, self.tile_columns.max(1));
+        let papers = &*self.threshold;
+        // One cell of the four stands for the tile.
+        let light = |tile: usize| {
+            let paper = at(papers, tile / tile_columns * 2 * columns + tile % tile_columns * 2);
+            u32::from(paper ^ flip) + BLACK
+        };
+        for (tile, margin) in self.margin.iter_mut().enumerate() {
+            let contrast = u32::from(*margin);
+            *margin = (256 * contrast / (contrast + light(tile))) as u8;
+        }
+        extreme::<INK_REACH>(self.margin, tile_columns, 0, u8::max);
+        for (tile, margin) in self.margin.iter_mut().enumerate() {
+            let share = u32::from(*margin);
+            let contrast = share * light(tile) / (256 - share);
+            *margin = (contrast * INK_PART_Q5 / 32).min(255) as u8;
+        }
     }
 
     /// A contrast that the paper's grain and the sensor's noise do not reach: above that of the quarter of the tiles
@@ -200,7 +233,7 @@ impl<'w> Paper<'w> {
             is_here
         });
         let plain = 4 * plain.unwrap_or(0) as u32 + 2;
-        (plain * 5 / 4).clamp(LEAST_CONTRAST.into(), 127) as u8
+        (plain * 3 / 2).clamp(LEAST_CONTRAST.into(), 127) as u8
     }
 
     /// The rows of tiles that may hold ink: rows of pixels, and words of 4 pixels, whole 32 pixels of them.
@@ -356,7 +389,7 @@ fn extreme_of_line<'c, const REACH: usize>(
     none: u8,
     pick: impl Fn(u8, u8) -> u8,
 ) {
-    let mut padded = [none; MAX_CELLS + 2 * CLOSING_REACH];
+    let mut padded = [none; MAX_CELLS + 2 * MAX_REACH];
     let mut extremes = [0; MAX_CELLS];
     let inner = padded.iter_mut().skip(REACH).zip(line.clone());
     let count = inner.map(|(to, from)| *to = from.get()).count();

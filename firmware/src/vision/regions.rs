@@ -9,6 +9,8 @@ use core::ops::Range;
 pub const MAX_DIGITS: usize = 12;
 /// Most blobs that are looked at; of more, the largest.
 const MAX_BLOBS: usize = 40;
+/// Most boxes that are kept beside the digits until it is clear what is ink.
+const MAX_BOXES: usize = 3;
 /// Most pieces of one digit: a 5 whose bar stands apart has two.
 const MAX_PIECES: usize = 4;
 /// Least height of a digit, pixels, and least part of the frame's height.
@@ -17,8 +19,8 @@ const LEAST_HEIGHT_PART: usize = 12;
 
 /// Least step of grey at a sharp edge, in hundredths of the difference between paper and threshold, and least share of
 /// such edges, in hundredths.
-const LEAST_STEP: u32 = 50;
-const LEAST_SHARP: u32 = 45;
+const LEAST_STEP: u32 = 70;
+const LEAST_SHARP: u32 = 55;
 /// Least mean length of a run of ink in a row, tenths of a pixel: noise is porous.
 const LEAST_RUN_TENTHS: u32 = 18;
 
@@ -41,6 +43,8 @@ pub struct Region {
     /// A pixel of each piece.
     pieces: [[u16; 2]; MAX_PIECES],
     count: u8,
+    /// Whether it is a printed frame around something: no digit, but its edges too tell what is ink.
+    is_box: bool,
 }
 
 impl Region {
@@ -109,18 +113,19 @@ impl Region {
         }
     }
 
-    /// Whether the blob is a piece of this digit: above, below or inside it, and near.
+    /// Whether the blob is a piece of this digit: above, below, inside or beside it, and near, measured by the height of
+    /// both together.
     fn owns(&self, blob: &Blob) -> bool {
-        let gap = |[from, to]: [u16; 2], [start, end]: [usize; 2]| {
-            start.saturating_sub(to.into()).max(usize::from(from).saturating_sub(end))
-        };
-        let [left, right] = [self.left, self.right].map(usize::from);
+        let gap =
+            |[from, to]: [usize; 2], [start, end]: [usize; 2]| start.saturating_sub(to).max(from.saturating_sub(end));
+        let [left, top, right, bottom] = [self.left, self.top, self.right, self.bottom].map(usize::from);
         let shared = right.min(blob.right).saturating_sub(left.max(blob.left));
-        let down = gap([self.top, self.bottom], [blob.top, blob.bottom]);
-        let across = gap([self.left, self.right], [blob.left, blob.right]);
+        let down = gap([top, bottom], [blob.top, blob.bottom]);
+        let across = gap([left, right], [blob.left, blob.right]);
+        let height = bottom.max(blob.bottom) - top.min(blob.top);
         let is_substantial = 40 * blob.area >= self.area;
-        let is_over = 2 * shared >= blob.width().min(self.width()) && 8 * down <= self.height();
-        is_substantial && (is_over || 14 * across.max(down) <= self.height())
+        let is_over = 2 * shared >= blob.width().min(self.width()) && 7 * down <= height;
+        is_substantial && (is_over || 12 * across.max(down) <= height)
     }
 }
 
@@ -131,13 +136,24 @@ pub struct Digits {
     count: usize,
     /// What counted as ink.
     pub polarity: Polarity,
+    /// How much speaks for that: the most edges of a digit or of a box around one.
+    pub(super) strength: u32,
 }
 
 impl Digits {
     pub(super) const fn none(polarity: Polarity) -> Self {
-        const NOTHING: Region =
-            Region { left: 0, top: 0, right: 0, bottom: 0, area: 0, edges: 0, pieces: [[0; 2]; MAX_PIECES], count: 0 };
-        Self { regions: [NOTHING; MAX_DIGITS], count: 0, polarity }
+        const NOTHING: Region = Region {
+            left: 0,
+            top: 0,
+            right: 0,
+            bottom: 0,
+            area: 0,
+            edges: 0,
+            pieces: [[0; 2]; MAX_PIECES],
+            count: 0,
+            is_box: false,
+        };
+        Self { regions: [NOTHING; MAX_DIGITS], count: 0, polarity, strength: 0 }
     }
 
     /// From left to right.
@@ -165,12 +181,8 @@ impl Digits {
         self.count == 0
     }
 
-    /// How much speaks for the best one.
-    pub(super) fn strength(&self) -> u32 {
-        self.best().map_or(0, |best| best.edges)
-    }
-
-    /// Drops what has soft edges: shadows, and light that falls through between them, and glare.
+    /// Drops what has soft edges: shadows, and light that falls through between them, and glare. Boxes go too, once their
+    /// edges have been seen.
     pub(super) fn keep_sharp(&mut self, frame: &Frame<'_>, ink: &Bits<'_>, paper: &Paper<'_>, row: &mut [u32]) {
         let mut edges = [Edges::default(); MAX_DIGITS];
         for (region, edges) in self.iter().zip(&mut edges) {
@@ -192,7 +204,9 @@ impl Digits {
             let is_sharp = 100 * edges.sharp >= LEAST_SHARP * edges.count;
             region.edges = if is_sharp && !is_porous { edges.sum } else { 0 };
         }
-        self.remove_unless(|region| region.edges > 0);
+        let strength = self.best().map_or(0, |best| best.edges);
+        self.remove_unless(|region| region.edges > 0 && !region.is_box);
+        self.strength = strength;
     }
 
     fn push(&mut self, region: Region) {
@@ -301,18 +315,25 @@ pub fn choose(ink: &mut Bits<'_>, filled: &mut Bits<'_>, polarity: Polarity) -> 
 /// Joins pieces and drops what has no digit's shape. `blobs` come from the largest to the smallest.
 fn digits_of(blobs: &[Found], least_height: usize, polarity: Polarity) -> Digits {
     let mut digits = Digits::none(polarity);
-    for found in blobs.iter().filter(|found| !blobs.iter().any(|other| is_box_around(&found.blob, &other.blob))) {
+    let is_box = |found: &Found| blobs.iter().any(|other| is_box_around(&found.blob, &other.blob));
+    for found in blobs.iter().filter(|found| is_box(found)).take(MAX_BOXES) {
+        digits.push(Region { is_box: true, ..Region::of(found) });
+    }
+    for found in blobs.iter().filter(|found| !is_box(found)) {
         let count = digits.count;
-        let owner = digits.regions.iter_mut().take(count).find(|region| region.owns(&found.blob));
-        match owner {
+        let regions = digits.regions.iter_mut().take(count).filter(|region| !region.is_box);
+        match regions.into_iter().find(|region| region.owns(&found.blob)) {
             Some(region) => region.join(found),
             None => digits.push(Region::of(found)),
         }
     }
-    let tallest = digits.iter().map(Region::height).max().unwrap_or(0);
+    let tallest = digits.iter().filter(|region| !region.is_box).map(Region::height).max().unwrap_or(0);
     digits.remove_unless(|region| {
+        if region.is_box {
+            return true;
+        }
         region.height() >= least_height
-            && 5 * region.height() >= 2 * tallest
+            && 4 * region.height() >= tallest
             && region.width() <= 3 * region.height()
             && 40 * region.area as usize >= region.width() * region.height()
             && !region.is_solid()

@@ -105,7 +105,7 @@ fn a_digit(pixels: &[u8], seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
     let last = std::iter::once((Conditions::Ideal, TRIES - 1));
     let found = tries.chain(last).find_map(|(conditions, attempt)| {
         let shot = shoot(Subject::Digit(pixels), conditions, seed + attempt);
-        crop(&shot, scratch, |digits| digits.iter().find(|region| holds(region, shot.middle)))
+        crop(&shot, scratch, |digits| digits.iter().find(|region| fits(region, shot.bounds)))
     });
     found.unwrap_or_else(|| std::array::from_fn(|at| (pixels[at] ^ 0x80) as i8))
 }
@@ -131,10 +131,13 @@ fn crop(shot: &Shot, scratch: &mut [u32], choose: impl Fn(&Digits) -> Option<&Re
     Some(pixels)
 }
 
-/// Whether the region is around the point.
-fn holds(region: &Region, [x, y]: [f32; 2]) -> bool {
-    (f32::from(region.left)..f32::from(region.right)).contains(&x)
-        && (f32::from(region.top)..f32::from(region.bottom)).contains(&y)
+/// Whether the region is the drawing, by and large: what both take up is at least half of what either does. Half a digit,
+/// or one with what stands around it, is no example of either class.
+fn fits(region: &Region, [left, top, right, bottom]: [usize; 4]) -> bool {
+    let [x, y, behind, below] = [region.left, region.top, region.right, region.bottom].map(usize::from);
+    let shared = right.min(behind).saturating_sub(left.max(x)) * bottom.min(below).saturating_sub(top.max(y));
+    let either = (right - left) * (bottom - top) + (behind - x) * (below - y) - shared;
+    shared > 0 && 2 * shared >= either
 }
 
 #[cfg(test)]

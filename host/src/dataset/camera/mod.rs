@@ -56,8 +56,9 @@ pub enum Conditions {
 pub struct Shot {
     /// `WIDTH · HEIGHT` grey levels.
     pub grey: Vec<u8>,
-    /// Where the middle of the drawing is, pixels.
-    pub middle: [f32; 2],
+    /// What the drawing takes up: first column and row, column and row behind the last, of pixels that are half ink or
+    /// more. All zero without one.
+    pub bounds: [usize; 4],
 }
 
 /// A shot that depends on the arguments alone. Another platform's sine or exponential may change single grey levels.
@@ -91,18 +92,28 @@ pub fn shoot(subject: Subject<'_>, conditions: Conditions, seed: u64) -> Shot {
         (false, true) => [rng.random_range(0.08..0.25), rng.random_range(0.55..0.95)],
     };
     let mut picture = vec![0.0f32; WIDTH * HEIGHT];
+    let mut bounds = None;
     for (index, value) in picture.iter_mut().enumerate() {
         let at = [(index % WIDTH) as f32 + 0.5, (index / WIDTH) as f32 + 0.5];
         let place = view.on_paper(at);
         let pixels = view.pixels_a_unit(at);
         let drawn = drawing.as_ref().map_or(0.0, |drawing| cover(drawing.distance(place), pixels));
+        if drawn >= 0.5 {
+            bounds = Some(widened(bounds, [index % WIDTH, index / WIDTH]));
+        }
         let ruled = rules.strength * cover(rules.distance(place), pixels);
         let share = drawn * grain.pressure(at);
         let reflected = paper + (ink - paper) * share.max(ruled);
         *value = light.at(at) * reflected * grain.paper(at) + light.glare(at);
     }
     let sensor = if is_ideal { sensor::Sensor::good() } else { sensor::Sensor::random(&mut rng) };
-    Shot { grey: sensor.expose(&mut picture, &mut rng), middle: view.middle() }
+    Shot { grey: sensor.expose(&mut picture, &mut rng), bounds: bounds.unwrap_or_default() }
+}
+
+/// The bounds with one pixel more.
+fn widened(bounds: Option<[usize; 4]>, [x, y]: [usize; 2]) -> [usize; 4] {
+    let [left, top, right, bottom] = bounds.unwrap_or([x, y, x, y]);
+    [left.min(x), top.min(y), right.max(x + 1), bottom.max(y + 1)]
 }
 
 /// Share of a pixel that ink covers whose edge is `distance` units away; negative inside.

@@ -47,11 +47,6 @@ impl View {
         Self { center, inverse, tilt, scale }
     }
 
-    /// Where the origin is seen.
-    pub fn middle(&self) -> [f32; 2] {
-        self.center
-    }
-
     /// Where on the paper the camera sees the point `at` of the frame.
     pub fn on_paper(&self, at: [f32; 2]) -> [f32; 2] {
         let offset = [at[0] - self.center[0], at[1] - self.center[1]];
