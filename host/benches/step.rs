@@ -1,13 +1,15 @@
 //! Runs training steps on demand, for `step_vs_pytorch.py`: reads a number of steps a line, runs that many on fixed data,
-//! answers with the seconds that they took. Its first line of output says how many nodes the step has. `NET`: `cnn`, `lstm` or
-//! `lstm-plain` (without dropout). `THREADS`: how many of ONNX Runtime's threads a node may use; unset, one a core.
+//! answers with the seconds that they took. Its first line of output says how many nodes the step has. `NET`: `cnn`, `lstm`,
+//! `lstm-plain` (without dropout) or `vgg16` (the recipe's layers without dropout). `DEVICE`: `cuda`; unset, the CPU. `THREADS`:
+//! how many of ONNX Runtime's threads a node may use; unset, one a core.
 
 use anyhow::{Result, bail};
 use host::graph::{Activation, Input, Layer, Network, Padding, Pooling};
-use host::recipe::{Loss, Optimizer, Schedule, Training};
-use host::runtime::Device;
+use host::recipe::{Loss, Optimizer, Recipe, Schedule, Training};
+use host::runtime::{Device, prefers_cuda};
 use host::train::{Step, Stepper, initial, initial_state};
 use std::io::{BufRead, Write};
+use std::path::Path;
 use std::time::Instant;
 
 const VOCABULARY: usize = 20_000;
@@ -20,7 +22,8 @@ fn main() -> Result<()> {
         "cnn" => (cnn()?, 128),
         "lstm" => (lstm(0.2)?, 64),
         "lstm-plain" => (lstm(0.0)?, 64),
-        other => bail!("NET is {other}: cnn, lstm and lstm-plain are known"),
+        "vgg16" => (vgg16()?, 128),
+        other => bail!("NET is {other}: cnn, lstm, lstm-plain and vgg16 are known"),
     };
     let loss = match network.outputs() {
         1 => Loss::BinaryCrossEntropy,
@@ -36,11 +39,16 @@ fn main() -> Result<()> {
         ema: None,
         early_stopping: None,
         init: None,
+        freeze: false,
         clip: None,
     };
-    let step = Step::new(&network, &training, false)?;
+    let device = match std::env::var("DEVICE").as_deref() {
+        Ok("cuda") => Device::Cuda,
+        _ => Device::Cpu,
+    };
+    let step = Step::new(&network, &training, prefers_cuda(device))?;
     let threads = std::env::var("THREADS").ok().map_or(Ok(0), |threads| threads.parse())?;
-    let mut stepper = Stepper::new(&step, Device::Cpu, threads)?;
+    let mut stepper = Stepper::new(&step, device, threads)?;
     stepper.set_state(&initial_state(&step, &initial(&network, training.seed)))?;
     let data = data(&network, batch);
     let mut done = 0;
@@ -64,6 +72,7 @@ fn cnn() -> Result<Network> {
         kernel: 3,
         stride: 1,
         padding: Padding::Valid,
+        batch_norm: false,
         activation: Activation::Relu,
     };
     let layers = [
@@ -76,6 +85,13 @@ fn cnn() -> Result<Network> {
         Layer::Dense { units: 10, activation: Activation::Linear },
     ];
     Network::new(&layers, Input::Image([1, 28, 28]))
+}
+
+fn vgg16() -> Result<Network> {
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cifar10-vgg16/recipe.toml");
+    let mut layers = Recipe::load(&recipe)?.layers;
+    layers.retain(|layer| !matches!(layer, Layer::Dropout { .. }));
+    Network::new(&layers, Input::Image([3, 32, 32]))
 }
 
 /// Embedding of 128 values, LSTM of 128 units, one probability; dropout on the input and on the state by `rate`.
@@ -91,10 +107,10 @@ fn lstm(rate: f32) -> Result<Network> {
 fn data(network: &Network, batch: usize) -> Vec<Vec<f32>> {
     let inputs = match network.input() {
         // Noise inside a black border: what counts for time is where the zeros and ties are.
-        Input::Image([_, height, width]) => {
+        Input::Image([channels, height, width]) => {
             let inside = |at: usize| (4..24).contains(&(at / width)) && (4..24).contains(&(at % width));
             let pixel = |at: usize| if inside(at % (height * width)) { (at * 7919 % 256) as f32 / 255.0 } else { 0.0 };
-            (0..batch * height * width).map(pixel).collect()
+            (0..batch * channels * height * width).map(pixel).collect()
         }
         Input::Latent(values) => (0..batch * values).map(|at| (at * 7919 % 256) as f32 / 64.0 - 2.0).collect(),
         Input::Tokens { vocabulary, span } => (0..span * batch).map(|at| (at * 7919 % vocabulary) as f32).collect(),

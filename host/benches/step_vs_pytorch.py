@@ -1,11 +1,14 @@
 """Time of a training step: Thimble's ONNX graph against PyTorch.
 
-    pip install torch numpy && python host/benches/step_vs_pytorch.py [--net cnn|lstm] [--rounds 15] [--steps 20] [--threads 2]
+    pip install torch numpy && python host/benches/step_vs_pytorch.py [--net cnn|lstm|vgg16] [--device cpu|cuda]
+        [--rounds 15] [--steps 20] [--threads 2]
 
 cnn: conv 3x3x32 ReLU, pool, conv 3x3x64 ReLU, pool, dense 128 ReLU, dense 10; batch 128, softmax cross-entropy; against
 PyTorch's default form and its fastest (channels_last, fused Adam).
 lstm: embedding 20,000 x 128, LSTM 128, dense 1 over 80 words; batch 64, binary cross-entropy. With dropout 0.2 on input and
 state, against a loop over PyTorch's operators (nn.LSTM has no dropout on the state); without, against nn.LSTM.
+vgg16: models/cifar10-vgg16 with batch norm, without its dropout; batch 128; against the same forms as cnn.
+On CUDA, a form by torch.compile comes with cnn and vgg16.
 
 Method: Adam, float32, data and masks that stay the same and are in memory; loss read after every step on both sides.
 `benches/step.rs` runs Thimble's steps in a process of its own. Rounds alternate between all contenders, so that a drift of the
@@ -27,12 +30,14 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--net", choices=["cnn", "lstm"], default="cnn")
+parser.add_argument("--net", choices=["cnn", "lstm", "vgg16"], default="cnn")
+parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
 parser.add_argument("--rounds", type=int, default=15)
 parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
+torch.set_default_device(arguments.device)
 load = os.getloadavg()[0]
 root = Path(__file__).resolve().parents[2]
 command = ["cargo", "bench", "--quiet", "--package", "host", "--bench", "step"]
@@ -43,7 +48,7 @@ class Thimble:
     """Steps of Thimble, in a process of its own."""
 
     def __init__(self, net):
-        environment = {**os.environ, "THREADS": str(arguments.threads), "NET": net}
+        environment = {**os.environ, "THREADS": str(arguments.threads), "NET": net, "DEVICE": arguments.device}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, cwd=root, env=environment, text=True, stdin=pipe, stdout=pipe)
         self.nodes = self.process.stdout.readline().strip()
@@ -70,15 +75,32 @@ def pytorch(net, loss_of, fused=False):
     return steps
 
 
-def cnn(fast):
+def cnn(**form):
     layers = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU()]
     layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1600, 128), nn.ReLU(), nn.Linear(128, 10)]
     net = nn.Sequential(*layers)
     images = torch.zeros(128, 1, 28, 28)
     images[:, :, 4:24, 4:24] = torch.rand(128, 1, 20, 20)
-    labels = torch.arange(128) % 10
+    return classifier(net, images, **form)
+
+
+def vgg16(**form):
+    layers, channels = [], 3
+    for block in ([64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3):
+        for filters in block:
+            convolution = nn.Conv2d(channels, filters, 3, padding=1, bias=False)
+            layers, channels = [*layers, convolution, nn.BatchNorm2d(filters), nn.ReLU()], filters
+        layers.append(nn.MaxPool2d(2))
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)]
+    return classifier(nn.Sequential(*layers, *head), torch.rand(128, 3, 32, 32), **form)
+
+
+def classifier(net, images, fast=False, compiled=False):
+    labels = torch.arange(len(images)) % 10
     if fast:
         net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    if compiled:
+        net = torch.compile(net)
     return pytorch(net, lambda net: F.cross_entropy(net(images), labels), fused=fast)
 
 
@@ -113,10 +135,12 @@ def lstm(masked):
 
 
 # Of each pair, the second is measured against the first.
-if arguments.net == "cnn":
-    ours = Thimble("cnn")
-    contenders = {"thimble": ours, "pytorch default": cnn(False), "pytorch fastest": cnn(True)}
-    pairs = [("thimble", "pytorch default"), ("thimble", "pytorch fastest")]
+if arguments.net != "lstm":
+    net = {"cnn": cnn, "vgg16": vgg16}[arguments.net]
+    contenders = {"thimble": Thimble(arguments.net), "pytorch default": net(), "pytorch fastest": net(fast=True)}
+    if arguments.device == "cuda":
+        contenders["pytorch compiled"] = net(fast=True, compiled=True)
+    pairs = [("thimble", name) for name in contenders if name != "thimble"]
 else:
     contenders = {"thimble, dropout": Thimble("lstm"), "pytorch, loop with dropout": lstm(True)}
     contenders |= {"thimble, plain": Thimble("lstm-plain"), "pytorch, nn.LSTM": lstm(False)}

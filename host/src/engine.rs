@@ -80,6 +80,7 @@ pub fn outputs(
             let rows = match samples {
                 Samples::Images(images) => real(output, &twin::evaluate(&container, images)?),
                 Samples::Texts(texts) => probabilities(output, &twin::read(&container, &texts.texts)?),
+                Samples::Vectors(_) => bail!("vectors are trained on, not evaluated"),
             };
             progress.inc(samples.len() as u64);
             Ok(rows)
@@ -102,6 +103,7 @@ pub fn outputs(
                     compare(board, &twin::read(&container, &texts.texts)?, &answers)?;
                     Ok(probabilities(output, &answers))
                 }
+                Samples::Vectors(_) => bail!("vectors are trained on, not evaluated"),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Samples through a float or QDQ model in ONNX Runtime.
 
-use crate::dataset::{Images, Samples, Texts, tokens};
+use crate::dataset::{Images, Samples, Texts, Vectors, tokens};
 use crate::recipe::Text;
 use crate::runtime::Inference;
 use anyhow::{Context, Result, ensure};
@@ -33,6 +33,7 @@ pub fn rows(
             let text = text.context("the recipe has no [text], and the data are texts")?;
             text_rows(model, texts, text, range, done)
         }
+        Samples::Vectors(vectors) => vector_rows(model, vectors, range, done),
     }
 }
 
@@ -43,6 +44,19 @@ fn image_rows(model: &mut Inference, images: &Images, range: Range<usize>, done:
         let shape = [count, images.channels, images.height, images.width];
         let outputs = model.run(&[("input", &shape, &images.nchw(start..start + count))])?;
         rows.extend(answers(&outputs, count)?);
+        done(count);
+    }
+    Ok(rows)
+}
+
+/// Vectors are images of one place.
+fn vector_rows(model: &mut Inference, vectors: &Vectors, range: Range<usize>, done: impl Fn(usize)) -> Result<Rows> {
+    let size = vectors.size;
+    let values = &vectors.values[range.start * size..range.end * size];
+    let mut rows = Vec::with_capacity(range.len());
+    for batch in values.chunks(BATCH * size) {
+        let count = batch.len() / size;
+        rows.extend(answers(&model.run(&[("input", &[count, size, 1, 1], batch)])?, count)?);
         done(count);
     }
     Ok(rows)

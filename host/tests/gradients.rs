@@ -255,6 +255,17 @@ fn convolutions() {
     }
 }
 
+/// Few places and many channels: one product over patches.
+#[test]
+fn convolutions_of_small_images() {
+    for (filters, kernel, stride, height, width) in [(8, 3, 1, 2, 2), (3, 3, 1, 1, 3), (3, 2, 2, 3, 4), (9, 3, 2, 4, 3)]
+    {
+        let conv = Conv2d::new(Padding::Same, kernel, stride, height, width);
+        let shapes: [&[usize]; 3] = [&[2, 8, height, width], &[filters, 8, kernel, kernel], &[filters]];
+        check(&shapes, small, |g, x| g.conv2d_trained(x[0], x[1], Some(x[2]), conv));
+    }
+}
+
 /// The forms that a training step has for particular shapes.
 #[test]
 fn convolutions_of_few_filters_and_of_large_strided_kernels() {
@@ -334,7 +345,14 @@ fn pooling() {
     check(&[&[1, 2, 5, 7]], spaced, |g, x| g.max_pool2d(x[0], 2));
     check(&[&[1, 1, 7, 6]], spaced, |g, x| g.max_pool2d(x[0], 3));
     check(&[&[2, 2, 4, 6]], smooth, |g, x| g.average_pool2d(x[0], 2));
+    check(&[&[2, 2, 3, 2]], smooth, |g, x| g.global_average_pool(x[0]));
     check(&[&[2, 2, 2, 3]], smooth, |g, x| g.upsample2d(x[0], 2));
+}
+
+#[test]
+fn batch_norm() {
+    check(&[&[3, 2, 2, 2], &[2], &[2]], smooth, |g, x| Ok(g.batch_norm(x[0], x[1], x[2])?.0));
+    check(&[&[5, 3], &[3], &[3]], small, |g, x| Ok(g.batch_norm(x[0], x[1], x[2])?.0));
 }
 
 #[test]

@@ -1,16 +1,14 @@
 //! Holds the training step of a small CNN against PyTorch (see `vectors/cnn_step.py`).
 
-use host::graph::{Activation, Batch, Graph, Input, Layer, Network, Padding, gradients, loss};
+mod common;
+
+use common::{Tensors, assert_close, compare_gradients, one_hot, ordered};
+use host::graph::{Activation, Batch, Graph, Input, Layer, Network, Padding};
 use host::recipe::{Loss, Optimizer, Schedule, Training};
 use host::runtime::{Device, Inference};
 use host::train::{Step, Stepper, initial_state};
 use serde::Deserialize;
 use std::collections::HashMap;
-
-/// Relative to the largest value of each tensor.
-const TOLERANCE: f32 = 1e-4;
-
-type Tensors = HashMap<String, Vec<f32>>;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -47,6 +45,7 @@ impl Vectors {
             kernel: 3,
             stride: 1,
             padding: Padding::Same,
+            batch_norm: false,
             activation: Activation::Relu,
         };
         let layers = [
@@ -64,25 +63,7 @@ impl Vectors {
 
     /// Images, targets, mask.
     fn batch(&self) -> Vec<Vec<f32>> {
-        let mut targets = vec![0.0; self.batch * self.classes];
-        for (row, &label) in targets.chunks_exact_mut(self.classes).zip(&self.labels) {
-            row[label] = 1.0;
-        }
-        vec![self.images.clone(), targets, self.mask.clone()]
-    }
-
-    /// `tensors` in the network's order.
-    fn ordered(network: &Network, tensors: &Tensors) -> Vec<Vec<f32>> {
-        network.parameters().iter().map(|parameter| tensors[&parameter.name].clone()).collect()
-    }
-}
-
-fn assert_close(name: &str, ours: &[f32], theirs: &[f32]) {
-    assert_eq!(ours.len(), theirs.len(), "{name}");
-    let largest = theirs.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    assert!(largest > 0.0, "{name}: nothing to compare");
-    for (index, (a, b)) in ours.iter().zip(theirs).enumerate() {
-        assert!((a - b).abs() <= TOLERANCE * largest, "{name}[{index}]: {a}, PyTorch {b}, largest {largest}");
+        vec![self.images.clone(), one_hot(&self.labels, self.classes), self.mask.clone()]
     }
 }
 
@@ -90,32 +71,14 @@ fn assert_close(name: &str, ours: &[f32], theirs: &[f32]) {
 fn gradients_equal_pytorchs() {
     let vectors = Vectors::load();
     let network = vectors.network();
-    let mut graph = Graph::new();
-    let mut given: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
-    for (parameter, data) in network.parameters().iter().zip(Vectors::ordered(&network, &vectors.start)) {
-        given.push((parameter.name.clone(), parameter.shape.clone(), data));
-    }
+    let start = ordered(&network, &vectors.start);
     let shapes = [
         vec![vectors.batch, 1, vectors.height, vectors.width],
         vec![vectors.batch, vectors.classes],
         vec![vectors.batch, vectors.units],
     ];
-    for ((name, shape), data) in ["images", "targets", "mask"].into_iter().zip(shapes).zip(vectors.batch()) {
-        given.push((name.to_owned(), shape, data));
-    }
-    let values: Vec<_> = given.iter().map(|(name, shape, _)| graph.input(name, shape).unwrap()).collect();
-    let (parameters, batch) = values.split_at(network.parameters().len());
-    let logits = network.forward_training(&mut graph, batch[0], parameters, &batch[2..]).unwrap();
-    let loss = loss::cross_entropy(&mut graph, logits, batch[1], vectors.smoothing).unwrap();
-    for (parameter, gradient) in network.parameters().iter().zip(gradients(&mut graph, loss, parameters).unwrap()) {
-        graph.output(&format!("gradient of {}", parameter.name), gradient).unwrap();
-    }
-    let mut model = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
-    let inputs: Vec<_> = given.iter().map(|(n, shape, data)| (n.as_str(), shape.as_slice(), data.as_slice())).collect();
-    let outputs = model.run(&inputs).unwrap();
-    for (parameter, output) in network.parameters().iter().zip(outputs) {
-        assert_close(&output.0, &output.2, &vectors.gradients[&parameter.name]);
-    }
+    let batch: Vec<_> = shapes.into_iter().zip(vectors.batch()).collect();
+    compare_gradients(&network, &start, &batch, vectors.smoothing, &vectors.gradients);
 }
 
 /// Runs PyTorch's steps with `optimizer` and compares losses and resulting parameters.
@@ -132,11 +95,12 @@ fn compare(name: &str, optimizer: Optimizer) {
         ema: Some(0.5),
         early_stopping: None,
         init: None,
+        freeze: false,
         clip: None,
     };
     let step = Step::new(&network, &training, false).unwrap();
     let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
-    let start = Vectors::ordered(&network, &vectors.start);
+    let start = ordered(&network, &vectors.start);
     stepper.set_state(&initial_state(&step, &start)).unwrap();
     let theirs = &vectors.runs[name];
     let mut averages = start;
@@ -151,7 +115,7 @@ fn compare(name: &str, optimizer: Optimizer) {
         }
     }
     let state = stepper.state().unwrap();
-    let theirs = Vectors::ordered(&network, &theirs.parameters);
+    let theirs = ordered(&network, &theirs.parameters);
     for ((parameter, ours), theirs) in network.parameters().iter().zip(&state).zip(&theirs) {
         assert_close(&format!("{name}: {}", parameter.name), ours, theirs);
     }
@@ -185,7 +149,7 @@ fn adadelta_steps_as_pytorch() {
 fn both_forward_forms_agree_with_each_other() {
     let vectors = Vectors::load();
     let network = vectors.network();
-    let start = Vectors::ordered(&network, &vectors.start);
+    let start = ordered(&network, &vectors.start);
     let plain = network.inference(&start.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     let shape = [vectors.batch, 1, vectors.height, vectors.width];
     let logits = Inference::from_bytes(&plain).unwrap().run(&[("input", &shape, &vectors.images)]).unwrap().remove(0).2;
@@ -195,7 +159,7 @@ fn both_forward_forms_agree_with_each_other() {
     let parameters = network.parameters().iter().zip(&start);
     let parameters: Vec<_> = parameters.map(|(p, data)| graph.constant(&p.shape, data)).collect();
     let mask = graph.constant(&[vectors.batch, vectors.units], &vec![1.0; vectors.batch * vectors.units]);
-    let y = network.forward_training(&mut graph, x, &parameters, &[mask]).unwrap();
+    let y = network.forward_training(&mut graph, x, &parameters, &[mask]).unwrap().outputs;
     graph.output("logits", y).unwrap();
     let mut training = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
     assert_close("logits", &training.run(&[("x", &shape, &vectors.images)]).unwrap()[0].2, &logits);

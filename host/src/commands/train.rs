@@ -28,7 +28,8 @@ pub struct Arguments {
     /// Seed, in place of the recipe's
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
-    /// Float model (.onnx) to start from, in place of the recipe's
+    /// Float model (.onnx) to start from, in place of the recipe's; for a recipe that says `freeze`, pretrained convolutions
+    /// (.safetensors or .onnx, with the names of torchvision, Keras or this tool)
     #[arg(long, value_name = "WEIGHTS")]
     pub init: Option<PathBuf>,
     /// Go on from the run's checkpoint

@@ -128,13 +128,21 @@ impl Map {
         let (sin, cos) = draw(bounds.rotation).to_radians().sin_cos();
         let zoom = 1.0 / (1.0 + draw(bounds.scale));
         let shear = draw(bounds.shear);
-        let shift = [draw(bounds.shift), draw(bounds.shift)];
-        let linear = [[zoom * cos, zoom * -sin], [zoom * (sin + shear * cos), zoom * (cos - shear * sin)]];
+        let mut shift = [draw(bounds.shift), draw(bounds.shift)];
+        let mut linear = [[zoom * cos, zoom * -sin], [zoom * (sin + shear * cos), zoom * (cos - shear * sin)]];
         let elastic = (bounds.elastic > 0.0).then(|| {
             let mut field = [[[0.0; 2]; GRID]; GRID];
             field.as_flattened_mut().as_flattened_mut().fill_with(|| draw(bounds.elastic));
             field
         });
+        // Drawn last, and only where wanted, so that what other bounds draw stays what it was.
+        let crop = (bounds.crop as f32 * strength).round() as i32;
+        if crop > 0 {
+            shift.iter_mut().for_each(|shift| *shift += generator.random_range(-crop..=crop) as f32);
+        }
+        if bounds.flip && generator.random() {
+            linear.iter_mut().for_each(|row| row[1] = -row[1]);
+        }
         Self { linear, shift, elastic }
     }
 
@@ -210,6 +218,30 @@ mod tests {
             let moment: f32 = image.iter().enumerate().map(|(i, v)| v * (i / 28) as f32).sum();
             assert!((moment / mass(&image) - 13.5).abs() <= 2.001);
         }
+    }
+
+    #[test]
+    fn crops_move_by_whole_pixels_and_flips_mirror() {
+        let bounds = Augmentation { crop: 4, flip: true, ..Augmentation::default() };
+        let plain = batch(&Augmentation::default(), 0, &[0], 1.0, false);
+        let moved = |[down, right]: [isize; 2], mirrored: bool| -> Vec<f32> {
+            let at = |i: isize| if (0..28).contains(&i) { Some(i as usize) } else { None };
+            let pixel = |y: isize, x: isize| {
+                let x = if mirrored { 27 - x } else { x };
+                at(y + down).zip(at(x + right)).map_or(0.0, |(y, x)| plain[y * 28 + x])
+            };
+            (0..28).flat_map(|y| (0..28).map(move |x| (y, x))).map(|(y, x)| pixel(y, x)).collect()
+        };
+        let mut seen = std::collections::HashSet::new();
+        for seed in 0..200 {
+            let image = batch(&bounds, seed, &[0], 1.0, false);
+            let ways = (-4..=4)
+                .flat_map(|down| (-4..=4).flat_map(move |right| [([down, right], false), ([down, right], true)]));
+            let way = ways.into_iter().find(|&(shift, mirrored)| moved(shift, mirrored) == image);
+            seen.insert(way.unwrap_or_else(|| panic!("seed {seed}: neither moved nor mirrored")));
+        }
+        assert!(seen.len() > 60, "only {} of 162 ways", seen.len());
+        assert!(seen.iter().any(|way| way.1) && seen.iter().any(|way| !way.1));
     }
 
     #[test]

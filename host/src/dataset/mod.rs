@@ -2,15 +2,18 @@
 
 pub mod augment;
 pub mod camera;
+mod cifar10;
 mod download;
 mod idx;
 pub mod imdb;
 mod mnist;
 pub mod strokes;
 mod texts;
+mod vectors;
 pub mod word_vectors;
 
 pub use texts::{Texts, token, tokens};
+pub use vectors::Vectors;
 
 use crate::recipe::Source;
 use crate::setup;
@@ -35,10 +38,11 @@ pub struct Images {
 }
 
 /// Samples of one kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Samples {
     Images(Images),
     Texts(Texts),
+    Vectors(Vectors),
 }
 
 /// What a recipe's `source` names.
@@ -60,6 +64,7 @@ pub struct Dataset {
 pub fn load(source: Source, data: Option<&Path>) -> Result<Dataset> {
     match (source, data) {
         (Source::Mnist, data) => mnist::load(data),
+        (Source::Cifar10, data) => cifar10::load(data),
         (Source::Imdb, data) => imdb::load(data),
         (Source::Camera, data) => {
             let mnist = mnist::load(data)?;
@@ -97,6 +102,7 @@ impl Samples {
         match self {
             Self::Images(images) => &images.labels,
             Self::Texts(texts) => &texts.labels,
+            Self::Vectors(vectors) => &vectors.labels,
         }
     }
 
@@ -105,6 +111,7 @@ impl Samples {
         match self {
             Self::Images(images) => Self::Images(images.first(count)),
             Self::Texts(texts) => Self::Texts(texts.first(count)),
+            Self::Vectors(vectors) => Self::Vectors(vectors.first(count)),
         }
     }
 
@@ -113,6 +120,7 @@ impl Samples {
         match self {
             Self::Images(images) => Ok(images),
             Self::Texts(_) => bail!("this takes images, but the model's data are texts"),
+            Self::Vectors(_) => bail!("this takes images, but the data are vectors made of them"),
         }
     }
 
@@ -120,7 +128,7 @@ impl Samples {
     pub fn texts(&self) -> Result<&Texts> {
         match self {
             Self::Texts(texts) => Ok(texts),
-            Self::Images(_) => bail!("this takes texts, but the model's data are images"),
+            Self::Images(_) | Self::Vectors(_) => bail!("this takes texts, but the model's data are images"),
         }
     }
 
@@ -133,6 +141,7 @@ impl Samples {
                 hash.update(text.len().to_le_bytes());
                 hash.update(text);
             }),
+            Self::Vectors(vectors) => vectors.values.iter().for_each(|value| hash.update(value.to_le_bytes())),
         }
         hash.update(self.labels());
         setup::hex(&hash.finalize())

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Layer {
     /// Square-kernel 2-D convolution over NCHW activations; weights OIHW in the float graph.
+    #[serde(rename_all = "kebab-case")]
     Conv2d {
         /// Output channels.
         filters: usize,
@@ -16,6 +17,9 @@ pub enum Layer {
         stride: usize,
         #[serde(default)]
         padding: Padding,
+        /// Whether batch norm stands between the convolution, which then has no bias, and the activation.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        batch_norm: bool,
         #[serde(default)]
         activation: Activation,
     },
@@ -36,6 +40,8 @@ pub enum Layer {
     },
     /// Max-pool with stride = size, rounding down.
     MaxPool2d { size: usize },
+    /// Mean of each channel over all places, as a vector.
+    GlobalAveragePool,
     /// Everything but the batch in one dimension.
     Flatten,
     /// A vector as an image, whose values it holds channel by channel: the opposite of flatten.
@@ -83,6 +89,7 @@ impl Layer {
             Layer::Conv2d { .. } => "conv2d",
             Layer::MaxPool2d { .. } => "max-pool2d",
             Layer::ConvTranspose2d { .. } => "conv-transpose2d",
+            Layer::GlobalAveragePool => "global-average-pool",
             Layer::Flatten => "flatten",
             Layer::Reshape { .. } => "reshape",
             Layer::Dense { .. } => "dense",

@@ -23,5 +23,5 @@ pub use builder::{Element, Graph, Node, Type, Value};
 pub use gradient::gradients;
 pub use layer::{Activation, Layer, Padding, Pooling};
 pub use model::{Attribute, Batch, OPSET};
-pub use network::{CODES, Input, Mask, Network, Parameter, Role};
+pub use network::{CODES, Forward, Input, Mask, Network, Parameter, Role};
 pub use ops::{Conv2d, Operator, Range};

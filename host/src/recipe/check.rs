@@ -182,6 +182,7 @@ fn check_augmentation(augmentation: &Augmentation, height: usize) -> Checked {
     let check = |key, value, bounds| number(&["augmentation", key], value, bounds);
     check("rotation", augmentation.rotation, Bounds::UpTo(180.0))?;
     check("shift", augmentation.shift, Bounds::UpTo(height as f32 / 2.0))?;
+    count(&[Key("augmentation"), Key("crop")], "", augmentation.crop, 0..=height / 2)?;
     check("scale", augmentation.scale, Bounds::HalfOpen)?;
     check("shear", augmentation.shear, Bounds::UpTo(1.0))?;
     check("elastic", augmentation.elastic, Bounds::UpTo(height as f32 / 4.0))?;

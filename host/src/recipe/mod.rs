@@ -85,6 +85,8 @@ pub enum Source {
     Strokes,
     /// What a simulated camera and the firmware's vision make of MNIST's digits, and of what is none.
     Camera,
+    /// Colour photographs of ten kinds of things, 50,000 + 10,000 (Krizhevsky 2009).
+    Cifar10,
     /// Film reviews, 25,000 + 25,000 (Maas et al. 2011).
     Imdb,
 }
@@ -96,6 +98,7 @@ impl Source {
             Self::Mnist => "mnist",
             Self::Strokes => "strokes",
             Self::Camera => "camera",
+            Self::Cifar10 => "cifar10",
             Self::Imdb => "imdb",
         }
     }
@@ -104,6 +107,7 @@ impl Source {
     pub fn image(self) -> Option<[usize; 3]> {
         match self {
             Self::Mnist | Self::Strokes | Self::Camera => Some([28, 28, 1]),
+            Self::Cifar10 => Some([32, 32, 3]),
             Self::Imdb => None,
         }
     }
@@ -116,6 +120,9 @@ impl Source {
                 let digits = Self::Mnist.classes().into_iter();
                 digits.chain(["no digit".to_owned()]).collect()
             }
+            Self::Cifar10 => ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+                .map(str::to_owned)
+                .to_vec(),
             Self::Imdb => ["negative", "positive"].map(str::to_owned).to_vec(),
         }
     }
@@ -126,6 +133,7 @@ impl Source {
             Self::Mnist => 60_000,
             Self::Strokes => 30_000,
             Self::Camera => camera::train_samples(Self::Mnist.train_samples()),
+            Self::Cifar10 => 50_000,
             Self::Imdb => 25_000,
         }
     }
@@ -136,6 +144,7 @@ impl Source {
             Self::Mnist => 10_000,
             Self::Strokes => 5_000,
             Self::Camera => camera::test_samples(Self::Mnist.test_samples()),
+            Self::Cifar10 => 10_000,
             Self::Imdb => 25_000,
         }
     }
@@ -270,6 +279,10 @@ pub struct Training {
     /// Float model to start from: a path from the recipe's folder. Its tensors have the names that this recipe's layers give.
     #[serde(default)]
     pub init: Option<PathBuf>,
+    /// With weights to start from: what stands in front of the first dense layer is taken from them, has no batch norm and never
+    /// changes; they may come from elsewhere, see [`train`](crate::train). Without: everything is trained.
+    #[serde(default)]
+    pub freeze: bool,
     /// Largest norm of the gradient of all parameters together; a larger one is scaled down to it (Pascanu et al. 2013).
     #[serde(default)]
     pub clip: Option<f32>,
@@ -369,6 +382,10 @@ pub struct Augmentation {
     pub rotation: f32,
     /// Pixels, in both directions.
     pub shift: f32,
+    /// Whole pixels, in both directions: what is cut off on one side comes in black on the other.
+    pub crop: usize,
+    /// Mirrors half of the images left to right.
+    pub flip: bool,
     /// Relative: 0.12 scales by 0.88 to 1.12.
     pub scale: f32,
     /// Tangent of the angle.

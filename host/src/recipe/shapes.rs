@@ -207,6 +207,10 @@ impl Place<'_> {
                 self.fits("size", size, height, width)?;
                 Ok(Shape::Image { height: height / size, width: width / size, channels })
             }
+            Layer::GlobalAveragePool => {
+                let (_, _, channels) = self.image(input)?;
+                Ok(Shape::Flat { length: channels })
+            }
             Layer::Flatten => {
                 let (height, width, channels) = self.image(input)?;
                 Ok(Shape::Flat { length: height * width * channels })
@@ -282,8 +286,10 @@ impl Place<'_> {
     /// Weights and biases. Both counts are limited, so the product of three fits 64 bits.
     fn parameters(&self, input: Shape, output: Shape, vocabulary: usize) -> usize {
         match (self.layer, input, output) {
-            (Layer::Conv2d { kernel, filters, .. }, Shape::Image { channels, .. }, _) => {
-                kernel.saturating_mul(*kernel).saturating_mul(channels).saturating_add(1).saturating_mul(*filters)
+            (Layer::Conv2d { kernel, filters, batch_norm, .. }, Shape::Image { channels, .. }, _) => {
+                let weights = kernel.saturating_mul(*kernel).saturating_mul(channels);
+                // A bias; or scale, shift, mean and variance.
+                weights.saturating_add(if *batch_norm { 4 } else { 1 }).saturating_mul(*filters)
             }
             (Layer::ConvTranspose2d { kernel, filters, .. }, Shape::Image { channels, .. }, _) => kernel
                 .saturating_mul(*kernel)

@@ -66,7 +66,7 @@ fn mistakes_are_reported_with_place_and_expectation() {
             "source = \"mnist\"",
             "source = \"mnits\"",
             "\"mnits\"",
-            "unknown variant `mnits`, expected one of `mnist`, `strokes`, `camera`, `imdb`",
+            "unknown variant `mnits`, expected one of `mnist`, `strokes`, `camera`, `cifar10`, `imdb`",
         ),
         ("type = \"flatten\"", "type = \"flat\"", "\"flat\"", "unknown variant `flat`, expected one of `conv2d`"),
         ("epochs = 12", "epochs = dozen", "dozen", "string values must be quoted"),

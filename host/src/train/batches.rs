@@ -2,7 +2,7 @@
 
 use super::seed::{Purpose, generator, mix};
 use super::spans::Spans;
-use crate::dataset::{Images, Samples, augment::Augmenter};
+use crate::dataset::{Images, Samples, Vectors, augment::Augmenter};
 use crate::graph::Mask;
 use crate::recipe::{Recipe, Target};
 use anyhow::{Context, Result};
@@ -30,6 +30,7 @@ pub struct Batches<'a> {
 enum Inputs<'a> {
     Images(&'a Images, Augmenter),
     Texts(Spans<'a>),
+    Vectors(&'a Vectors),
 }
 
 impl<'a> Batches<'a> {
@@ -52,6 +53,7 @@ impl<'a> Batches<'a> {
                 let text = recipe.text.as_ref().context("the recipe has no [text], and the data are texts")?;
                 Inputs::Texts(Spans::new(texts, text))
             }
+            Samples::Vectors(vectors) => Inputs::Vectors(vectors),
         };
         Ok(Batches { recipe, inputs, labels: data.labels(), samples, outputs, masks })
     }
@@ -105,6 +107,10 @@ impl<'a> Batches<'a> {
             }
             Inputs::Texts(spans) => {
                 spans.batch(samples, &mut generator(seed, Purpose::Augmentation, step), &mut batch[0]);
+            }
+            Inputs::Vectors(vectors) => {
+                batch[0].clear();
+                samples.iter().for_each(|&sample| batch[0].extend(vectors.get(sample)));
             }
         }
         let (inputs, targets) = batch.split_at_mut(1);

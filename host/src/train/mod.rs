@@ -17,10 +17,12 @@
 mod batches;
 mod best;
 mod checkpoint;
+mod frozen;
 pub mod gan;
 mod init;
 mod learner;
 mod metrics;
+mod pretrained;
 mod progress;
 pub mod schedule;
 mod seed;
@@ -55,12 +57,13 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
 /// One run.
+#[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// The effective recipe: what the command line overrides is overridden.
     pub recipe: &'a Recipe,
     pub dataset: &'a Dataset,
     pub device: Device,
-    /// Float model whose weights the run starts from.
+    /// Float model whose weights the run starts from; pretrained convolutions where the recipe freezes them.
     pub init: Option<&'a Path>,
     /// Go on from the checkpoint in `directory`.
     pub resume: bool,
@@ -90,6 +93,14 @@ pub struct Summary {
 /// If recipe and data do not fit together, if ONNX Runtime fails, if the loss is no longer finite, or if a file cannot be
 /// written.
 pub fn run(options: &Options<'_>) -> Result<Summary> {
+    match options.init {
+        Some(path) if options.recipe.training.freeze => frozen::run(options, path),
+        _ => stages_of(options),
+    }
+}
+
+/// Trains all of the net, stage by stage.
+fn stages_of(options: &Options<'_>) -> Result<Summary> {
     let stages = stages::of(options.recipe, options.directory);
     if !options.resume {
         stages::forget(&stages[1..])?;
@@ -371,6 +382,7 @@ fn input(recipe: &Recipe, data: &Samples) -> Result<Input> {
             Some(adversary) => Input::Latent(adversary.latent),
             None => Input::Image([images.channels, images.height, images.width]),
         },
+        Samples::Vectors(vectors) => frozen::vector(vectors.size),
         Samples::Texts(_) => {
             let text = recipe.text.as_ref().context("the recipe has no [text], and the data are texts")?;
             Input::Tokens { vocabulary: text.vocabulary, span: text.span }

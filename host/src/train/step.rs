@@ -1,7 +1,7 @@
 //! The training step as one ONNX graph: forward, backward, optimizer and weight average.
 
 use crate::graph::optimizer::{self, Adadelta, Adam, Given, Optimizer, Sgd};
-use crate::graph::{Batch, Graph, Input, Mask, Network, Value, gradients, loss};
+use crate::graph::{Batch, Forward, Graph, Input, Mask, Network, Value, gradients, loss};
 use crate::recipe::{self, Training};
 use anyhow::{Result, bail};
 
@@ -17,7 +17,8 @@ pub struct Step {
     pub model: Vec<u8>,
     /// Nodes of the graph.
     pub nodes: usize,
-    /// Tensors carried from step to step: the parameters, then the optimizer's slots, then the averages.
+    /// Tensors carried from step to step: the parameters, then the optimizer's slots of those that are trained, then their
+    /// averages.
     pub state: Vec<StateTensor>,
     /// Tensors of one batch with their shapes, in the order inputs, targets, masks.
     pub batch: Vec<(String, Vec<usize>)>,
@@ -26,7 +27,12 @@ pub struct Step {
     optimizer: Box<dyn Optimizer>,
     rate: f64,
     average: Option<f64>,
+    /// Whether the network keeps running means.
+    has_statistics: bool,
 }
+
+/// Decay of a batch norm's running means.
+const STATISTICS_DECAY: f64 = 0.99;
 
 /// One tensor that a step reads and replaces.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,11 +60,11 @@ impl Step {
     pub fn new(network: &Network, training: &Training, unrolled: bool) -> Result<Self> {
         let mut graph = Graph::new();
         graph.unroll(unrolled);
-        let draft = Draft::new(&mut graph, network, training, "", training.ema)?;
+        let mut draft = Draft::new(&mut graph, network, training, "", training.ema)?;
         let batch = batch(network, training.batch);
         let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
         let (samples, targets, masks) = (inputs[0], inputs[1], &inputs[2..]);
-        let logits = network.forward_training(&mut graph, samples, draft.parameters(), masks)?;
+        let logits = draft.forward(&mut graph, samples, masks)?;
         let (loss, measure) = match training.loss {
             recipe::Loss::CrossEntropy { label_smoothing } => {
                 let loss = loss::cross_entropy(&mut graph, logits, targets, label_smoothing)?;
@@ -81,11 +87,13 @@ impl Step {
 
     /// The scalars at `step` (from 1), with the recipe's rate multiplied by `factor`.
     ///
-    /// The average's decay starts low, `(1 + t) / (10 + t)`, so that it forgets the initial weights in short runs too.
+    /// The decay of averages and running means starts low, `(1 + t) / (10 + t)`, so that it forgets the initial weights in short runs too.
     pub fn scalar_values(&self, step: u64, factor: f64) -> Vec<f32> {
         let mut values = self.optimizer.scalar_values(self.rate * factor, step);
         let young = (1.0 + step as f64) / (10.0 + step as f64);
-        values.extend(self.average.map(|decay| (1.0 - decay.min(young)) as f32));
+        let rest = |decay: f64| (1.0 - decay.min(young)) as f32;
+        values.extend(self.average.map(rest));
+        values.extend(self.has_statistics.then(|| rest(STATISTICS_DECAY)));
         values
     }
 
@@ -105,6 +113,8 @@ pub(super) struct Draft<'a> {
     state: Vec<StateTensor>,
     /// The state's tensors, in its order.
     values: Vec<Value>,
+    /// Of the forward passes so far: the index of a running mean and what this batch has in its place.
+    statistics: Vec<(usize, Value)>,
 }
 
 impl<'a> Draft<'a> {
@@ -119,12 +129,16 @@ impl<'a> Draft<'a> {
         let (optimizer, rate) = optimizer(&training.optimizer);
         let state = state(network, prefix, optimizer.slots(), ema.is_some());
         let values = state.iter().map(|tensor| graph.input(&tensor.name, &tensor.shape)).collect::<Result<Vec<_>>>()?;
-        Ok(Draft { network, training, optimizer, rate, average: ema.map(f64::from), state, values })
+        let (average, statistics) = (ema.map(f64::from), Vec::new());
+        Ok(Draft { network, training, optimizer, rate, average, state, values, statistics })
     }
 
-    /// The network's parameters, in its order.
-    pub fn parameters(&self) -> &[Value] {
-        &self.values[..self.network.parameters().len()]
+    /// Adds the network's forward pass from `x`, with dropout by `masks`; what it gives.
+    pub fn forward(&mut self, graph: &mut Graph, x: Value, masks: &[Value]) -> Result<Value> {
+        let parameters = &self.values[..self.network.parameters().len()];
+        let Forward { outputs, statistics } = self.network.forward_training(graph, x, parameters, masks)?;
+        self.statistics.extend(statistics);
+        Ok(outputs)
     }
 
     /// Adds the backward pass from `loss`, the optimizer and the outputs. `batch`: what the step reads beside the state.
@@ -135,12 +149,16 @@ impl<'a> Draft<'a> {
         loss: Value,
         measure: Value,
     ) -> Result<Step> {
-        let mut gradients = gradients(&mut graph, loss, self.parameters())?;
+        let trained = trained(self.network);
+        let parameters: Vec<Value> = trained.iter().map(|&index| self.values[index]).collect();
+        let mut gradients = gradients(&mut graph, loss, &parameters)?;
         if let Some(limit) = self.training.clip {
             optimizer::clip(&mut graph, &mut gradients, limit)?;
         }
         let mut scalars: Vec<String> = self.optimizer.scalars().iter().map(|name| format!("scalar.{name}")).collect();
         scalars.extend(self.average.map(|_| "scalar.average".to_owned()));
+        let has_statistics = !self.statistics.is_empty();
+        scalars.extend(has_statistics.then(|| "scalar.statistics".to_owned()));
         let scalar_values = scalars.iter().map(|name| graph.input(name, &[])).collect::<Result<Vec<_>>>()?;
         let update = Update {
             network: self.network,
@@ -148,7 +166,11 @@ impl<'a> Draft<'a> {
             values: &self.values,
             scalars: &scalar_values,
         };
-        let next = update.all(&mut graph, &gradients, self.average.is_some())?;
+        let mut next = update.trained(&mut graph, &trained, &gradients, self.average.is_some())?;
+        for &(index, measured) in &self.statistics {
+            let rest = scalar_values[scalars.len() - 1];
+            next[index] = optimizer::average(&mut graph, self.values[index], measured, rest)?;
+        }
         for (tensor, value) in self.state.iter().zip(next) {
             graph.output(&format!("next.{}", tensor.name), value)?;
         }
@@ -156,7 +178,7 @@ impl<'a> Draft<'a> {
         graph.output("measure", measure)?;
         let (model, nodes) = (graph.to_bytes(Batch::Fixed), graph.node_count());
         let Draft { optimizer, rate, average, state, .. } = self;
-        Ok(Step { model, nodes, state, batch, scalars, optimizer, rate, average })
+        Ok(Step { model, nodes, state, batch, scalars, optimizer, rate, average, has_statistics })
     }
 }
 
@@ -170,20 +192,21 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// The next state, in the state's order.
-    fn all(&self, graph: &mut Graph, gradients: &[Value], averaged: bool) -> Result<Vec<Value>> {
-        let count = gradients.len();
+    /// The state with the next values of the parameters `trained`, their slots and averages, in the state's order.
+    fn trained(&self, graph: &mut Graph, trained: &[usize], gradients: &[Value], averaged: bool) -> Result<Vec<Value>> {
         let slot_names = self.optimizer.slots();
+        let scalars = self.optimizer.scalars().len();
         let mut next = self.values.to_vec();
-        for (index, parameter) in self.network.parameters().iter().enumerate() {
+        for (rank, &index) in trained.iter().enumerate() {
+            let parameter = &self.network.parameters()[index];
             graph.scope(&format!("update/{}", parameter.name));
-            let position = |slot: usize| count * (1 + slot) + index;
+            let position = |slot: usize| self.network.parameters().len() + slot * trained.len() + rank;
             let slots: Vec<Value> = (0..slot_names.len()).map(|slot| self.values[position(slot)]).collect();
             let given = Given {
                 parameter: self.values[index],
-                gradient: gradients[index],
+                gradient: gradients[rank],
                 slots: &slots,
-                scalars: &self.scalars[..self.optimizer.scalars().len()],
+                scalars: &self.scalars[..scalars],
                 decays: parameter.role.decays(),
             };
             let (value, next_slots) = self.optimizer.update(graph, given)?;
@@ -191,9 +214,9 @@ impl Update<'_> {
             for (slot, value) in next_slots.into_iter().enumerate() {
                 next[position(slot)] = value;
             }
-            if let (true, Some(&rest)) = (averaged, self.scalars.last()) {
+            if averaged {
                 let average = position(slot_names.len());
-                next[average] = optimizer::average(graph, self.values[average], value, rest)?;
+                next[average] = optimizer::average(graph, self.values[average], value, self.scalars[scalars])?;
             }
         }
         graph.scope("");
@@ -220,15 +243,28 @@ fn state(network: &Network, prefix: &str, slots: &[&str], averaged: bool) -> Vec
         .chain(slots.iter().map(|slot| (Kind::Slot, format!(".{slot}"))))
         .chain(averaged.then(|| (Kind::Average, ".average".to_owned())));
     let tensors = |(kind, suffix): (Kind, String)| {
-        let parameters = network.parameters().iter().enumerate();
-        parameters.map(move |(index, parameter)| StateTensor {
-            name: format!("{prefix}{}{suffix}", parameter.name),
-            shape: parameter.shape.clone(),
-            parameter: index,
-            kind,
-        })
+        let all: Vec<usize> = match kind {
+            Kind::Parameter => (0..network.parameters().len()).collect(),
+            Kind::Slot | Kind::Average => trained(network),
+        };
+        let tensor = move |index: usize| {
+            let parameter = &network.parameters()[index];
+            StateTensor {
+                name: format!("{prefix}{}{suffix}", parameter.name),
+                shape: parameter.shape.clone(),
+                parameter: index,
+                kind,
+            }
+        };
+        all.into_iter().map(tensor)
     };
     kinds.flat_map(tensors).collect()
+}
+
+/// Indices of the parameters that the optimizer changes.
+fn trained(network: &Network) -> Vec<usize> {
+    let parameters = network.parameters().iter().enumerate();
+    parameters.filter(|(_, parameter)| parameter.role.is_trained()).map(|(index, _)| index).collect()
 }
 
 fn batch(network: &Network, size: usize) -> Vec<(String, Vec<usize>)> {

@@ -132,10 +132,16 @@ pub fn initial_state(step: &Step, parameters: &[Vec<f32>]) -> Vec<Vec<f32>> {
     step.state.iter().map(|tensor| start(&parameters[tensor.parameter], tensor.kind)).collect()
 }
 
-/// The weights to export: the averages where the run keeps them, else the parameters.
+/// The weights to export: the average of a parameter where the run keeps one, else the parameter.
 pub fn exported<'a>(step: &Step, state: &'a [Vec<f32>]) -> Vec<&'a [f32]> {
-    let averaged = step.state.iter().any(|tensor| tensor.kind == Kind::Average);
-    let wanted = if averaged { Kind::Average } else { Kind::Parameter };
-    let tensors = step.state.iter().zip(state);
-    tensors.filter(|(tensor, _)| tensor.kind == wanted).map(|(_, data)| data.as_slice()).collect()
+    let mut weights = Vec::new();
+    for (tensor, data) in step.state.iter().zip(state) {
+        match tensor.kind {
+            Kind::Parameter => weights.push(data.as_slice()),
+            Kind::Slot => {}
+            // Parameters come first.
+            Kind::Average => weights[tensor.parameter] = data,
+        }
+    }
+    weights
 }

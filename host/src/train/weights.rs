@@ -5,7 +5,7 @@ use crate::graph::{Activation, Network, Role};
 use rand::RngExt;
 
 /// Values of all parameters at the start: weights uniform in ±b, biases 0, but those of an LSTM's forget gates 1
-/// (Jozefowicz et al. 2015).
+/// (Jozefowicz et al. 2015); a batch norm starts as none.
 ///
 /// `b = √(6 / fan_in)` before a ReLU or a leaky one (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before anything else
 /// (Glorot & Bengio 2010); `b = 1/√H` for the recurrent weights of H units, and 0.05 for embeddings, as Keras has it.
@@ -20,7 +20,8 @@ pub(super) fn drawn(network: &Network, seed: u64, first: u64) -> Vec<Vec<f32>> {
         .map(|(index, parameter)| {
             let size = parameter.shape.iter().product();
             let bound = match parameter.role {
-                Role::Bias => return vec![0.0; size],
+                Role::Bias | Role::Mean => return vec![0.0; size],
+                Role::Scale | Role::Variance => return vec![1.0; size],
                 // Input, output, forget, cell.
                 Role::Gates { units } => {
                     return (0..size).map(|row| f32::from(u8::from(row / units == 2))).collect();

@@ -12,6 +12,13 @@ impl Network {
         let mut x = x;
         for stage in &self.stages {
             x = match stage {
+                Stage::Conv { name, conv, weights, norm: true, activation, .. } => {
+                    graph.scope(name);
+                    let [scale, shift, mean, variance] = [1, 2, 3, 4].map(|behind| parameters[weights + behind]);
+                    let y = graph.conv2d(x, parameters[*weights], None, *conv)?;
+                    let y = graph.normalize(y, scale, shift, [mean, variance])?;
+                    activate(graph, y, *activation)?
+                }
                 Stage::Conv { name, conv, weights, activation, .. } => {
                     graph.scope(name);
                     let y = graph.conv2d(x, parameters[*weights], Some(parameters[weights + 1]), *conv)?;

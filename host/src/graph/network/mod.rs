@@ -11,6 +11,8 @@ mod inference;
 mod sequence;
 mod training;
 
+pub use training::Forward;
+
 use super::builder::{Graph, Value};
 use super::layer::{Activation, LEAK, Layer, Padding, Pooling};
 use super::ops::Conv2d;
@@ -47,7 +49,8 @@ pub struct Network {
 pub struct Parameter {
     /// Layer and role: `conv1.weight`, `dense2.bias`.
     pub name: String,
-    /// Convolution weights [O, C, h, w], those of a transposed one [C, O, h, w], dense weights [out, in], biases [out]; an embedding [vocabulary, dimensions] or its
+    /// Convolution weights [O, C, h, w], those of a transposed one [C, O, h, w], dense weights [out, in], biases [out], all of a
+    /// batch norm [O]; an embedding [vocabulary, dimensions] or its
     /// codebooks [256 · bytes, dimensions / bytes]; of an LSTM, weights [4H, D], recurrent weights [4H, H] and bias [4H].
     pub shape: Vec<usize>,
     pub role: Role,
@@ -65,6 +68,12 @@ pub enum Role {
         activation: Activation,
     },
     Bias,
+    /// Factors of a batch norm.
+    Scale,
+    /// Running mean of what a batch norm got to see: a parameter that is measured, not trained.
+    Mean,
+    /// Running variance of the same.
+    Variance,
     /// A row a token.
     Embedding,
     /// From the state of `units` values back to the gates.
@@ -80,7 +89,12 @@ pub enum Role {
 impl Role {
     /// Whether weight decay applies: to weights, not to biases.
     pub fn decays(self) -> bool {
-        !matches!(self, Role::Bias | Role::Gates { .. })
+        matches!(self, Role::Weight { .. } | Role::Embedding | Role::Recurrent { .. })
+    }
+
+    /// Whether the optimizer changes it; the others are running means of what [`Forward::statistics`] says.
+    pub fn is_trained(self) -> bool {
+        !matches!(self, Role::Mean | Role::Variance)
     }
 }
 
@@ -98,12 +112,14 @@ pub struct Mask {
 /// A layer with everything worked out. `weights` is the index of the weights; their bias follows them.
 #[derive(Clone, Debug)]
 enum Stage {
+    /// With `norm`, scale, shift, mean and variance follow the weights in place of the bias.
     Conv {
         name: String,
         conv: Conv2d,
         kernel: usize,
         channels: usize,
         weights: usize,
+        norm: bool,
         activation: Activation,
     },
     /// `conv` is the convolution that leads back.
@@ -118,6 +134,10 @@ enum Stage {
     Pool {
         name: String,
         size: usize,
+    },
+    /// Mean over all places, then a vector.
+    Average {
+        name: String,
     },
     Flatten,
     Dense {
@@ -246,7 +266,7 @@ impl Network {
         let number = |stages: &[Stage], same: fn(&Stage) -> bool| stages.iter().filter(|stage| same(stage)).count() + 1;
         match (layer.clone(), flow) {
             (
-                Layer::Conv2d { filters, kernel, stride, padding, activation },
+                Layer::Conv2d { filters, kernel, stride, padding, batch_norm, activation },
                 Flow::Image([channels, height, width]),
             ) => {
                 ensure!(filters > 0 && kernel > 0 && stride > 0, "filters, kernel and stride must be at least 1");
@@ -254,8 +274,12 @@ impl Network {
                 let name = format!("conv{}", number(&self.stages, |stage| matches!(stage, Stage::Conv { .. })));
                 let area = kernel * kernel;
                 let role = Role::Weight { fan_in: channels * area, fan_out: filters * area, activation };
-                let weights = self.parameter(&name, vec![filters, channels, kernel, kernel], role, filters);
-                self.stages.push(Stage::Conv { name, conv, kernel, channels, weights, activation });
+                let shape = vec![filters, channels, kernel, kernel];
+                let weights = match batch_norm {
+                    true => self.normed_parameters(&name, shape, role, filters),
+                    false => self.parameter(&name, shape, role, filters),
+                };
+                self.stages.push(Stage::Conv { name, conv, kernel, channels, weights, norm: batch_norm, activation });
                 let (height, width) = (conv.rows_out(height, kernel)?, conv.columns_out(width, kernel)?);
                 Ok(Flow::Image([filters, height, width]))
             }
@@ -294,6 +318,11 @@ impl Network {
                 let name = format!("pool{}", number(&self.stages, |stage| matches!(stage, Stage::Pool { .. })));
                 self.stages.push(Stage::Pool { name, size });
                 Ok(Flow::Image([channels, height / size, width / size]))
+            }
+            (Layer::GlobalAveragePool, Flow::Image([channels, ..])) => {
+                let name = format!("average{}", number(&self.stages, |stage| matches!(stage, Stage::Average { .. })));
+                self.stages.push(Stage::Average { name });
+                Ok(Flow::Vector(channels))
             }
             (Layer::Flatten, Flow::Image(shape)) => {
                 self.stages.push(Stage::Flatten);
@@ -388,6 +417,16 @@ impl Network {
         self.parameters.push(Parameter { name: format!("{layer}.bias"), shape: vec![outputs], role: Role::Bias });
         self.parameters.len() - 2
     }
+
+    /// Records weights, and what a batch norm of `outputs` channels has behind them; the index of the weights.
+    fn normed_parameters(&mut self, layer: &str, shape: Vec<usize>, role: Role, outputs: usize) -> usize {
+        let weights = self.parameters.len();
+        self.parameters.push(Parameter { name: format!("{layer}.weight"), shape, role });
+        let norm = [("scale", Role::Scale), ("shift", Role::Bias), ("mean", Role::Mean), ("variance", Role::Variance)];
+        let parameter = |(suffix, role)| Parameter { name: format!("{layer}.{suffix}"), shape: vec![outputs], role };
+        self.parameters.extend(norm.map(parameter));
+        weights
+    }
 }
 
 /// Layers that have one form.
@@ -396,6 +435,11 @@ fn simple(graph: &mut Graph, stage: &Stage, x: Value, parameters: &[Value]) -> R
         Stage::Pool { name, size } => {
             graph.scope(name);
             graph.max_pool2d(x, *size)
+        }
+        Stage::Average { name } => {
+            graph.scope(name);
+            let y = graph.global_average_pool(x)?;
+            graph.flatten(y)
         }
         Stage::Flatten => {
             graph.scope("");

@@ -6,6 +6,14 @@ use crate::graph::builder::{Graph, Value};
 use crate::graph::ops::{Conv2d, Range};
 use anyhow::Result;
 
+/// What the forward pass of a step gives.
+pub struct Forward {
+    /// [N, K], without the activation of the last layer.
+    pub outputs: Value,
+    /// Of batch norms: the index of a parameter that is a running mean, and what this batch has in its place.
+    pub statistics: Vec<(usize, Value)>,
+}
+
 impl Network {
     /// Adds the nodes from `x` (images [N, C, H, W], latent values [N, L] or tokens [T, N] as reals) to the outputs [N, K], with dropout by `masks`
     /// ([N, …], or without the batch where all samples share one) and in the form whose backward pass is fastest: pooling comes before bias and activation, which are monotonic and then have a quarter of the work. The activation of
@@ -16,7 +24,8 @@ impl Network {
         x: Value,
         parameters: &[Value],
         masks: &[Value],
-    ) -> Result<Value> {
+    ) -> Result<Forward> {
+        let mut statistics = Vec::new();
         let (mut x, texts) = match self.input {
             Input::Image(shape) => (self.used(graph, x, shape)?, None),
             Input::Latent(_) => (x, None),
@@ -28,6 +37,14 @@ impl Network {
         let mut stages = self.stages.iter().peekable();
         while let Some(stage) = stages.next() {
             x = match (stage, stages.peek()) {
+                (Stage::Conv { norm: true, .. }, next) => {
+                    let pool = match next {
+                        Some(Stage::Pool { size, .. }) => Some(*size),
+                        _ => None,
+                    };
+                    stages.next_if(|_| pool.is_some());
+                    convolve_and_normalize(graph, stage, pool, x, parameters, &mut statistics)?
+                }
                 (Stage::Conv { name, .. }, Some(Stage::Pool { size, .. })) => {
                     graph.scope(name);
                     stages.next();
@@ -54,7 +71,7 @@ impl Network {
             };
         }
         graph.scope("");
-        Ok(x)
+        Ok(Forward { outputs: x, statistics })
     }
 
     /// The part of `x` [N, C, H, W] that the outputs depend on. Pools leave out rows and columns that fill no window, and what
@@ -65,7 +82,7 @@ impl Network {
         for stage in &self.stages {
             let [height, width] = sizes[sizes.len() - 1];
             match stage {
-                Stage::Conv { conv, kernel, .. } if conv.rows == (0, 0) && conv.columns == (0, 0) => {
+                Stage::Conv { conv, kernel, norm: false, .. } if conv.rows == (0, 0) && conv.columns == (0, 0) => {
                     sizes.push([conv.rows_out(height, *kernel)?, conv.columns_out(width, *kernel)?]);
                     layers.push((*kernel, conv.stride));
                 }
@@ -87,6 +104,25 @@ impl Network {
     }
 }
 
+/// Convolution, batch norm, pooling by `pool`, if there is one, and activation. The norm's factors may be negative, so that only
+/// the activation can come after the pool.
+fn convolve_and_normalize(
+    graph: &mut Graph,
+    stage: &Stage,
+    pool: Option<usize>,
+    x: Value,
+    parameters: &[Value],
+    statistics: &mut Vec<(usize, Value)>,
+) -> Result<Value> {
+    let Stage::Conv { name, conv, weights, activation, .. } = stage else { unreachable!("called for convolutions") };
+    graph.scope(name);
+    let y = graph.conv2d_trained(x, parameters[*weights], None, *conv)?;
+    let (y, measured) = graph.batch_norm(y, parameters[weights + 1], parameters[weights + 2])?;
+    statistics.extend([weights + 3, weights + 4].into_iter().zip(measured));
+    let y = pool.map_or(Ok(y), |size| graph.max_pool2d(y, size))?;
+    activate(graph, y, *activation)
+}
+
 /// Convolution, then pooling, then bias and activation.
 fn convolve_and_pool(graph: &mut Graph, stage: &Stage, size: usize, x: Value, parameters: &[Value]) -> Result<Value> {
     let Stage::Conv { conv, kernel, channels, weights, activation, .. } = stage else {
@@ -96,7 +132,7 @@ fn convolve_and_pool(graph: &mut Graph, stage: &Stage, size: usize, x: Value, pa
     let pooled = if *channels == 1 && conv.stride == 1 {
         phases(graph, *conv, *kernel, size, x, weights)?
     } else {
-        let y = graph.conv2d(x, weights, None, *conv)?;
+        let y = graph.conv2d_trained(x, weights, None, *conv)?;
         graph.max_pool2d(y, size)?
     };
     let filters = graph.shape(bias)[0];

@@ -223,7 +223,7 @@ impl Graph {
     pub fn conv2d_trained(&mut self, x: Value, weights: Value, bias: Option<Value>, conv: Conv2d) -> Result<Value> {
         let [filters, channels, h, w] = self.dimensions(weights, "a convolution's weights")?;
         if h * w == 1 || !conv.has_few(filters, channels) {
-            return self.conv2d(x, weights, bias, conv);
+            return self.conv2d_by_size(x, weights, bias, conv);
         }
         let [_, _, height, width] = self.dimensions(x, "a convolution's input")?;
         let (rows, columns) = (conv.rows_out(height, h)?, conv.columns_out(width, w)?);

@@ -100,7 +100,7 @@ impl Conv2d {
             let part = graph.flip(part, &[2, 3])?;
             let part = graph.transpose(part, &[1, 0, 2, 3])?;
             let conv = Conv2d { stride: 1, rows: row.zeros, columns: column.zeros };
-            phases.push(graph.conv2d(seen, part, bias, conv)?);
+            phases.push(graph.conv2d_by_size(seen, part, bias, conv)?);
         }
         let side_by_side = if stride == 1 { phases[0] } else { graph.concat(&phases, 1)? };
         let whole = graph.depth_to_space(side_by_side, stride)?;

@@ -20,7 +20,9 @@
 //! | `lstm` | the recurrence of an LSTM as a Scan, with its gradient; ONNX's own LSTM, without |
 //! | `conv` | Conv2d |
 //! | `conv_transpose` | ConvTranspose2d, and the input gradient of Conv2d, which is the same |
-//! | `pool` | MaxPool2d, AveragePool2d, Upsample2d |
+//! | `patches` | Conv2d of small images, as one product |
+//! | `norm` | BatchNormalization, and batch norm as training has it |
+//! | `pool` | MaxPool2d, AveragePool2d, GlobalAveragePool, Upsample2d |
 
 mod arithmetic;
 mod blocks;
@@ -31,6 +33,8 @@ mod gather;
 mod layout;
 mod linear;
 mod lstm;
+mod norm;
+mod patches;
 mod pointwise;
 mod pool;
 mod reduce;

@@ -17,6 +17,10 @@ struct AveragePool2d {
     size: usize,
 }
 
+/// Mean of each channel: [N, C, H, W] becomes [N, C, 1, 1].
+#[derive(Debug)]
+struct GlobalAveragePool;
+
 /// Each value repeated `factor` times along rows and columns.
 #[derive(Debug)]
 struct Upsample2d {
@@ -90,6 +94,24 @@ impl Operator for AveragePool2d {
     }
 }
 
+impl Operator for GlobalAveragePool {
+    fn name(&self) -> &'static str {
+        "GlobalAveragePool"
+    }
+
+    fn infer(&self, inputs: &[&Type]) -> Result<Type> {
+        let [x] = floats(inputs)?;
+        let [batch, channels, ..] = dimensions::<4>(x, "a pool's input")?;
+        Ok(Type::f32(&[batch, channels, 1, 1]))
+    }
+
+    fn gradient(&self, graph: &mut Graph, node: &Node, dy: Value) -> Result<Vec<Value>> {
+        let shape = graph.shape(node.inputs[0]).to_vec();
+        let share = graph.scale(dy, 1.0 / (shape[2] * shape[3]) as f32)?;
+        Ok(vec![graph.expand(share, &shape)?])
+    }
+}
+
 impl Operator for Upsample2d {
     fn name(&self) -> &'static str {
         "Resize"
@@ -130,6 +152,11 @@ impl Graph {
     /// Mean of each `size` × `size` window of `x` [N, C, H, W], H and W multiples of `size`.
     pub fn average_pool2d(&mut self, x: Value, size: usize) -> Result<Value> {
         self.apply(AveragePool2d { size }, &[x])
+    }
+
+    /// Mean of each channel of `x` [N, C, H, W]: [N, C, 1, 1].
+    pub fn global_average_pool(&mut self, x: Value) -> Result<Value> {
+        self.apply(GlobalAveragePool, &[x])
     }
 
     /// Repeats each value of `x` [N, C, H, W] `factor` times along rows and columns.

@@ -27,15 +27,15 @@ pub fn build(generator: &Network, judge: &Network, shape: [usize; 3], training: 
 fn generators(generator: &Network, judge: &Network, training: &Training) -> Result<Step> {
     let Input::Latent(latent) = generator.input() else { bail!("a generator reads latent values") };
     let mut graph = Graph::new();
-    let draft = Draft::new(&mut graph, generator, training, "", training.ema)?;
+    let mut draft = Draft::new(&mut graph, generator, training, "", training.ema)?;
     let frozen = judge.parameters().iter();
     let frozen = frozen.map(|parameter| graph.input(&format!("{DISCRIMINATOR}{}", parameter.name), &parameter.shape));
     let frozen = frozen.collect::<Result<Vec<_>>>()?;
     let batch = vec![("latents".to_owned(), vec![training.batch, latent])];
     let latents = graph.input(&batch[0].0, &batch[0].1)?;
-    let fakes = generator.forward_training(&mut graph, latents, draft.parameters(), &[])?;
+    let fakes = draft.forward(&mut graph, latents, &[])?;
     graph.output(FAKES, fakes)?;
-    let logits = judge.forward_training(&mut graph, fakes, &frozen, &[])?;
+    let logits = judge.forward_training(&mut graph, fakes, &frozen, &[])?.outputs;
     let real = graph.constant(&[training.batch, 1], &vec![1.0; training.batch]);
     let (loss, measure) = judged(&mut graph, logits, real)?;
     draft.finish(graph, batch, loss, measure)
@@ -44,7 +44,7 @@ fn generators(generator: &Network, judge: &Network, training: &Training) -> Resu
 fn discriminators(judge: &Network, shape: [usize; 3], training: &Training) -> Result<Step> {
     let Loss::Adversarial { real } = training.loss else { bail!("a GAN learns by the adversarial loss") };
     let mut graph = Graph::new();
-    let draft = Draft::new(&mut graph, judge, training, DISCRIMINATOR, None)?;
+    let mut draft = Draft::new(&mut graph, judge, training, DISCRIMINATOR, None)?;
     let shape = [&[training.batch], shape.as_slice()].concat();
     let batch = vec![("inputs".to_owned(), shape.clone()), (FAKES.to_owned(), shape)];
     let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
@@ -53,7 +53,7 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training) -> Re
     let one = graph.scalar(1.0);
     let images = graph.sub(doubled, one)?;
     let both = graph.concat(&[images, inputs[1]], 0)?;
-    let logits = judge.forward_training(&mut graph, both, draft.parameters(), &[])?;
+    let logits = draft.forward(&mut graph, both, &[])?;
     let n = training.batch;
     let targets = graph.constant(&[2 * n, 1], &[vec![real; n], vec![0.0; n]].concat());
     let (loss, measure) = judged(&mut graph, logits, targets)?;
