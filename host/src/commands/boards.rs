@@ -80,7 +80,7 @@ fn build() -> Result<()> {
         let budget = Budget {
             board: board.name,
             firmware: firmware.flash_bytes as usize,
-            firmware_room: (board.flash.start..board.model.start).len(),
+            firmware_room: (board.flash.start..board.model.start.min(board.flash.end)).len(),
             model: packed.iter().filter_map(|(_, length)| length.ok()).max().unwrap_or(0),
             model_room: board.model_bytes(),
             statics: firmware.static_bytes as usize,

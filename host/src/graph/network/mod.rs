@@ -2,21 +2,23 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | here | layers checked against one another, parameters, masks |
+//! | here | what a network is; parameters, masks |
+//! | `layers` | one layer checked against what flows into it |
 //! | `inference` | the float model: one ONNX operator a layer or activation |
 //! | `training` | the forward pass of a step, in the form whose backward pass is fastest |
 //! | `sequence` | embedding and LSTM in both forms |
 
 mod inference;
+mod layers;
 mod sequence;
 mod training;
 
 pub use training::Forward;
 
 use super::builder::{Graph, Value};
-use super::layer::{Activation, LEAK, Layer, Padding, Pooling};
+use super::layer::{Activation, LEAK, Layer, Pooling};
 use super::ops::Conv2d;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 /// Rows of a codebook: one byte chooses.
 pub const CODES: usize = 256;
@@ -259,173 +261,6 @@ impl Network {
             (_, Activation::Linear) => "logits",
             _ => "output",
         }
-    }
-
-    /// Checks one layer against what flows into it, records it and says what flows out.
-    fn add(&mut self, layer: &Layer, flow: Flow, codes: Option<&[u8]>) -> Result<Flow> {
-        let number = |stages: &[Stage], same: fn(&Stage) -> bool| stages.iter().filter(|stage| same(stage)).count() + 1;
-        match (layer.clone(), flow) {
-            (
-                Layer::Conv2d { filters, kernel, stride, padding, batch_norm, activation },
-                Flow::Image([channels, height, width]),
-            ) => {
-                ensure!(filters > 0 && kernel > 0 && stride > 0, "filters, kernel and stride must be at least 1");
-                let conv = Conv2d::new(padding, kernel, stride, height, width);
-                let name = format!("conv{}", number(&self.stages, |stage| matches!(stage, Stage::Conv { .. })));
-                let area = kernel * kernel;
-                let role = Role::Weight { fan_in: channels * area, fan_out: filters * area, activation };
-                let shape = vec![filters, channels, kernel, kernel];
-                let weights = match batch_norm {
-                    true => self.normed_parameters(&name, shape, role, filters),
-                    false => self.parameter(&name, shape, role, filters),
-                };
-                self.stages.push(Stage::Conv { name, conv, kernel, channels, weights, norm: batch_norm, activation });
-                let (height, width) = (conv.rows_out(height, kernel)?, conv.columns_out(width, kernel)?);
-                Ok(Flow::Image([filters, height, width]))
-            }
-            (
-                Layer::ConvTranspose2d { filters, kernel, stride, padding, activation },
-                Flow::Image([channels, height, width]),
-            ) => {
-                ensure!(filters > 0 && stride > 0, "filters and stride must be at least 1");
-                ensure!(kernel >= stride, "a kernel of {kernel} leaves gaps with a stride of {stride}");
-                let size = |size: usize| match padding {
-                    Padding::Same => size * stride,
-                    Padding::Valid => (size - 1) * stride + kernel,
-                };
-                let (height, width) = (size(height), size(width));
-                let conv = Conv2d::new(padding, kernel, stride, height, width);
-                let same = |stage: &Stage| matches!(stage, Stage::ConvTranspose { .. });
-                let name = format!("conv-transpose{}", number(&self.stages, same));
-                let area = kernel * kernel;
-                let fan_in = (channels * area).div_ceil(stride * stride);
-                let role = Role::Weight { fan_in, fan_out: filters * area, activation };
-                let weights = self.parameter(&name, vec![channels, filters, kernel, kernel], role, filters);
-                self.stages.push(Stage::ConvTranspose { name, conv, weights, activation });
-                Ok(Flow::Image([filters, height, width]))
-            }
-            (Layer::Reshape { height, width, channels }, Flow::Vector(values)) => {
-                let fits = height * width * channels == values && values > 0;
-                ensure!(fits, "{values} values do not fill {height} × {width} × {channels}");
-                self.stages.push(Stage::Reshape([channels, height, width]));
-                Ok(Flow::Image([channels, height, width]))
-            }
-            (Layer::MaxPool2d { size }, Flow::Image([channels, height, width])) => {
-                ensure!(
-                    size > 0 && height >= size && width >= size,
-                    "{size} × {size} does not fit into {height} × {width}"
-                );
-                let name = format!("pool{}", number(&self.stages, |stage| matches!(stage, Stage::Pool { .. })));
-                self.stages.push(Stage::Pool { name, size });
-                Ok(Flow::Image([channels, height / size, width / size]))
-            }
-            (Layer::GlobalAveragePool, Flow::Image([channels, ..])) => {
-                let name = format!("average{}", number(&self.stages, |stage| matches!(stage, Stage::Average { .. })));
-                self.stages.push(Stage::Average { name });
-                Ok(Flow::Vector(channels))
-            }
-            (Layer::Flatten, Flow::Image(shape)) => {
-                self.stages.push(Stage::Flatten);
-                Ok(Flow::Vector(shape.iter().product()))
-            }
-            (Layer::Dense { units, activation }, Flow::Vector(inputs)) => {
-                ensure!(units > 0, "units must be at least 1");
-                let name = format!("dense{}", number(&self.stages, |stage| matches!(stage, Stage::Dense { .. })));
-                let role = Role::Weight { fan_in: inputs, fan_out: units, activation };
-                let weights = self.parameter(&name, vec![units, inputs], role, units);
-                self.stages.push(Stage::Dense { name, weights, activation });
-                Ok(Flow::Vector(units))
-            }
-            (Layer::Dropout { rate }, flow) => {
-                ensure!((0.0..1.0).contains(&rate), "a rate is at least 0 and below 1, got {rate}");
-                let shape = match flow {
-                    Flow::Image(shape) => shape.to_vec(),
-                    Flow::Vector(size) | Flow::Sequence(size) => vec![size],
-                    Flow::Tokens => bail!("takes values, got tokens; put an embedding before it"),
-                };
-                let number = number(&self.stages, |stage| matches!(stage, Stage::Dropout { .. }));
-                let mask = self.mask(format!("dropout{number}"), shape, rate, false);
-                self.stages.push(Stage::Dropout { mask });
-                Ok(flow)
-            }
-            (Layer::Embedding { dimensions }, Flow::Tokens) => self.add_embedding(dimensions, codes),
-            (Layer::Lstm { units, recurrent_dropout, drop_connect, pooling }, Flow::Sequence(inputs)) => {
-                ensure!(units > 0, "units must be at least 1");
-                let name = format!("lstm{}", number(&self.stages, |stage| matches!(stage, Stage::Lstm(_))));
-                let role = Role::Weight { fan_in: inputs, fan_out: 4 * units, activation: Activation::Linear };
-                let weights = self.parameters.len();
-                let mut parameter = |suffix: &str, shape, role| {
-                    self.parameters.push(Parameter { name: format!("{name}.{suffix}"), shape, role });
-                };
-                parameter("weight", vec![4 * units, inputs], role);
-                parameter("recurrent", vec![4 * units, units], Role::Recurrent { units });
-                parameter("bias", vec![4 * units], Role::Gates { units });
-                let state = (recurrent_dropout > 0.0)
-                    .then(|| self.mask(format!("{name}.recurrent-dropout"), vec![units], recurrent_dropout, false));
-                let weight = (drop_connect > 0.0)
-                    .then(|| self.mask(format!("{name}.drop-connect"), vec![4 * units, units], drop_connect, true));
-                let lstm = Lstm { name, units, weights, state_mask: state, weight_mask: weight, pooling };
-                self.stages.push(Stage::Lstm(lstm));
-                Ok(Flow::Vector(units))
-            }
-            (Layer::Dense { .. }, Flow::Image([channels, height, width])) => {
-                bail!("takes a vector, got {channels} × {height} × {width}; put a flatten layer before it")
-            }
-            (Layer::Dense { .. }, _) => bail!("takes a vector, got a sequence; put an LSTM before it"),
-            (Layer::Reshape { .. }, _) => bail!("takes a vector"),
-            (Layer::Embedding { .. }, _) => bail!("takes tokens"),
-            (Layer::Lstm { .. }, _) => bail!("takes a sequence; put an embedding before it"),
-            (_, Flow::Vector(size)) => bail!("takes an image, got a vector of {size}"),
-            (_, Flow::Tokens | Flow::Sequence(_)) => bail!("takes an image, got a text"),
-        }
-    }
-
-    fn add_embedding(&mut self, dimensions: usize, codes: Option<&[u8]>) -> Result<Flow> {
-        let Input::Tokens { vocabulary, .. } = self.input else { bail!("takes tokens") };
-        ensure!(dimensions > 0, "dimensions must be at least 1");
-        let name = "embedding1".to_owned();
-        let bytes = codes.map_or(0, |codes| codes.len() / vocabulary);
-        let (suffix, shape) = match codes {
-            None => ("weight", vec![vocabulary, dimensions]),
-            Some(codes) => {
-                let fits = codes.len() == bytes * vocabulary && bytes > 0 && dimensions.is_multiple_of(bytes);
-                ensure!(fits, "{} codes for {vocabulary} words of {dimensions} values do not fit", codes.len());
-                ("codebooks", vec![CODES * bytes, dimensions / bytes])
-            }
-        };
-        let weights = self.parameters.len();
-        self.parameters.push(Parameter { name: format!("{name}.{suffix}"), shape, role: Role::Embedding });
-        self.stages.push(Stage::Embedding(Embedding {
-            name,
-            dimensions,
-            weights,
-            codes: codes.map(<[u8]>::to_vec),
-            bytes,
-        }));
-        Ok(Flow::Sequence(dimensions))
-    }
-
-    /// Records a mask; its index.
-    fn mask(&mut self, name: String, shape: Vec<usize>, rate: f32, shared: bool) -> usize {
-        self.masks.push(Mask { name, shape, rate, shared });
-        self.masks.len() - 1
-    }
-
-    /// Records weights and a bias of `outputs` values behind them; the index of the weights.
-    fn parameter(&mut self, layer: &str, shape: Vec<usize>, role: Role, outputs: usize) -> usize {
-        self.parameters.push(Parameter { name: format!("{layer}.weight"), shape, role });
-        self.parameters.push(Parameter { name: format!("{layer}.bias"), shape: vec![outputs], role: Role::Bias });
-        self.parameters.len() - 2
-    }
-
-    /// Records weights, and what a batch norm of `outputs` channels has behind them; the index of the weights.
-    fn normed_parameters(&mut self, layer: &str, shape: Vec<usize>, role: Role, outputs: usize) -> usize {
-        let weights = self.parameters.len();
-        self.parameters.push(Parameter { name: format!("{layer}.weight"), shape, role });
-        let norm = [("scale", Role::Scale), ("shift", Role::Bias), ("mean", Role::Mean), ("variance", Role::Variance)];
-        let parameter = |(suffix, role)| Parameter { name: format!("{layer}.{suffix}"), shape: vec![outputs], role };
-        self.parameters.extend(norm.map(parameter));
-        weights
     }
 }
 
