@@ -228,5 +228,10 @@ fn a_container_is_held_to_the_window() {
         _ => unreachable!(),
     });
     assert!(matches!(biases, Error::Section { .. }), "{biases:?}");
+    let other = with(&|parameters| match parameters {
+        Parameters::ConvTranspose2d { table, .. } => table.clear(),
+        _ => unreachable!(),
+    });
+    assert_eq!(other, Error::Parameters { op }, "without a table, the zero point is the output's");
     assert_eq!(error(&model(PACKING_DSP_WINOGRAD)), Error::UnknownPacking { op });
 }

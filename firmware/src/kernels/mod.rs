@@ -102,13 +102,12 @@ impl<'a> ConvTranspose2d<'a> {
     }
 
     /// Multiply–accumulates, those with places outside the input counted.
-    pub fn macs(&self) -> u64 {
+    pub fn macs(input: Shape, output: Shape, window: Window) -> u64 {
         let places = |[row, column]: [Phase; 2]| {
-            let rows = row.outputs(self.output.height) * row.taps;
-            (rows * column.outputs(self.output.width) * column.taps) as u64
+            let rows = row.outputs(output.height) * row.taps;
+            (rows * column.outputs(output.width) * column.taps) as u64
         };
-        let places: u64 = Self::phases(self.window).map(places).sum();
-        places * (self.input.channels * self.output.channels) as u64
+        Self::phases(window).map(places).sum::<u64>() * (input.channels * output.channels) as u64
     }
 
     /// Shape of the output for so many channels; `None` where the window cannot be.

@@ -278,8 +278,10 @@ pub struct ConvTranspose2dRecord {
     pub padding: [u8; 4],
     /// 1 where each output goes through a table of 256 values at the end, as in [`LookupRecord`]; or 0.
     pub has_table: u8,
+    /// The integer that stands for 0.0 before the table; without one, that of the output.
+    pub zero_point: i8,
     /// Zero.
-    pub reserved: [u8; 15],
+    pub reserved: [u8; 14],
 }
 
 /// Sum of two activations of one shape (16 bytes):
@@ -397,7 +399,7 @@ pub struct TextRecord {
 pub const OP_CONV2D: u8 = 1;
 /// [`MaxPool2dRecord`].
 pub const OP_MAX_POOL2D: u8 = 2;
-/// [`DenseRecord`], with ReLU fused; reads its input flattened in NHWC order.
+/// [`DenseRecord`], with ReLU fused; reads and writes images as vectors in NHWC order.
 pub const OP_DENSE: u8 = 3;
 /// [`LookupRecord`].
 pub const OP_LOOKUP: u8 = 4;

@@ -87,6 +87,8 @@ pub enum Parameters {
         output_stage: OutputStageSpec,
         /// Kernel, stride, and what is cut off.
         window: Window,
+        /// The integer that stands for 0.0 before the table.
+        zero_point: i8,
         /// 256 values through which each output goes; empty: outputs stay as they are.
         table: Vec<i8>,
     },

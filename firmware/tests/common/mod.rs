@@ -108,7 +108,8 @@ pub fn transposed_model(packing: u8) -> ModelBuilder {
         packing => packing::conv_transpose2d(packing, &bytes(41, 320), 5, 4, window),
     };
     let output_stage = OutputStageSpec { bias: bytes(42, 20).into_iter().map(i32::from).collect(), ..stage(5) };
-    let parameters = Parameters::ConvTranspose2d { weights, output_stage, window, table: bytes(43, 256) };
+    let parameters =
+        Parameters::ConvTranspose2d { weights, output_stage, window, zero_point: 7, table: bytes(43, 256) };
     ModelBuilder {
         name: "up".into(),
         tensors: vec![tensor(0, [3, 2, 4], Element::I8), tensor(24, [6, 4, 5], Element::I8)],

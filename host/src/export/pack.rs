@@ -99,6 +99,7 @@ fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
             weights: phases(conv, packing),
             output_stage: output_stage(&conv.stage),
             window: conv.window,
+            zero_point: conv.stage.zero_point,
             table: conv.table.map_or_else(Vec::new, |table| table.to_vec()),
         },
         Parsed::Add(add) => Parameters::Add {

@@ -1,13 +1,13 @@
 //! [`ConvTranspose2dRecord`].
 
 use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch, window};
-use crate::kernels::{ConvTranspose2d, optimized, packing};
+use crate::kernels::{ConvTranspose2d, OutputStage, optimized, packing};
 use crate::model::format::{ConvTranspose2dRecord, PACKING_DSP_WINOGRAD};
 use crate::model::{Element, Error, sections};
 
 pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     let record: &ConvTranspose2dRecord = sections::record(context.bytes, context.record.parameters)?;
-    if record.reserved != [0; 15] {
+    if record.reserved != [0; 14] {
         return Err(Error::ReservedNotZero);
     }
     // Winograd's form is for kernels of 3×3, which phases rarely are.
@@ -30,13 +30,15 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     let all = weight_bytes.checked_add(table_bytes).ok_or(out_of_range(context.op))?;
     let (weights, table) = sections::exactly(context.bytes, record.weights, all)?.split_at(weight_bytes);
     let phases = window.stride[0] * window.stride[1];
+    let stage = output_stage::decode(context, &record.output_stage, [phases * channels, channels])?;
+    context.require(record.has_table == 1 || record.zero_point == stage.zero_point, out_of_range)?;
     let conv = ConvTranspose2d {
         input: input.shape,
         output: output.shape,
         window,
         input_zero_point: input.zero_point,
         weights,
-        stage: output_stage::decode(context, &record.output_stage, [phases * channels, channels])?,
+        stage: OutputStage { zero_point: record.zero_point, ..stage },
         table: table.first_chunk(),
     };
     Ok(Decoded {

@@ -195,7 +195,7 @@ impl<'m> Op<'m> {
             Parameters::DepthwiseConv2d(conv) => {
                 conv.output.elements() as u64 * (conv.window.kernel[0] * conv.window.kernel[1]) as u64
             }
-            Parameters::ConvTranspose2d(conv) => conv.macs(),
+            Parameters::ConvTranspose2d(conv) => ConvTranspose2d::macs(conv.input, conv.output, conv.window),
             Parameters::Add(_)
             | Parameters::Concat(_)
             | Parameters::MaxPool2d(_)

@@ -61,7 +61,7 @@ impl Layout {
                 };
                 (OP_DEPTHWISE_CONV2D, record.as_bytes().to_vec())
             }
-            Parameters::ConvTranspose2d { weights, output_stage, window, table } => {
+            Parameters::ConvTranspose2d { weights, output_stage, window, zero_point, table } => {
                 let record = ConvTranspose2dRecord {
                     weights: self.append([weights.as_slice(), table].concat().as_bytes()),
                     output_stage: self.append_output_stage(output_stage),
@@ -69,6 +69,7 @@ impl Layout {
                     stride: window.stride.map(|n| n as u8),
                     padding: window.padding.map(|n| n as u8),
                     has_table: u8::from(!table.is_empty()),
+                    zero_point: *zero_point,
                     ..Default::default()
                 };
                 (OP_CONV_TRANSPOSE2D, record.as_bytes().to_vec())
