@@ -6,7 +6,8 @@ use common::{branched_model, bytes, embeddings, model, text_model, transposed_mo
 use firmware::kernels::packing::{self, winograd::MAX_CHANNELS};
 use firmware::kernels::{Shape, Window};
 use firmware::model::format::{
-    OpRecord, PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE, PREFER_RAM,
+    OpRecord, PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_FOURS, PACKING_MVE, PACKING_PORTABLE,
+    PREFER_RAM,
 };
 use firmware::model::writer::{ModelBuilder, Parameters, crc32};
 use firmware::model::{Element, Error, Model};
@@ -15,7 +16,8 @@ use firmware::text::Reader;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-const PACKINGS: [u8; 5] = [PACKING_PORTABLE, PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_DSP_PLACES];
+const PACKINGS: [u8; 6] =
+    [PACKING_PORTABLE, PACKING_DSP, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_DSP_PLACES, PACKING_FOURS];
 
 fn run(container: &[u8], input: &[i8]) -> Result<(Vec<i8>, Vec<i32>), Error> {
     let model = Model::parse(container)?;

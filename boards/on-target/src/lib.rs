@@ -13,7 +13,9 @@
 
 #![no_std]
 
-use firmware::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE};
+use firmware::model::format::{
+    PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_FOURS, PACKING_MVE, PACKING_PORTABLE,
+};
 
 /// Aligned as a container has to be.
 #[repr(C, align(16))]
@@ -68,6 +70,7 @@ pub fn vectors(packing: u8) -> Option<Vectors> {
         PACKING_DSP_WINOGRAD => vectors!("2"),
         PACKING_MVE => vectors!("3"),
         PACKING_DSP_PLACES => vectors!("4"),
+        PACKING_FOURS => vectors!("5"),
         _ => None,
     }
 }

@@ -99,13 +99,13 @@ pub fn smmulr(a: i32, b: i32) -> i32 {
     }
     #[cfg(not(dsp))]
     {
-        // In halves: a Cortex-M0 has no multiplication with 64 bits.
+        // In halves: a Cortex-M0 has no multiplication with 64 bits. No sum leaves 32 bits: the largest one, with the half that
+        // rounds, is 2³¹ − 1.
         let [a_low, b_low] = [a & 0xffff, b & 0xffff];
         let [a_high, b_high] = [a >> 16, b >> 16];
         let low = (a_low as u32 * b_low as u32) >> 16;
-        let [cross_a, cross_b] = [a_high * b_low, a_low * b_high];
-        let carry = (low as i32 + (cross_a & 0xffff) + (cross_b & 0xffff) + 0x8000) >> 16;
-        a_high * b_high + (cross_a >> 16) + (cross_b >> 16) + carry
+        let cross = a_high * b_low + low as i32 + 0x8000;
+        a_high * b_high + (cross >> 16) + ((a_low * b_high + (cross & 0xffff)) >> 16)
     }
 }
 

@@ -4,8 +4,9 @@
 //! |---|---|
 //! | [`mod@reference`] | the definition of each op, written as its formula |
 //! | [`gates`] | from the accumulators of an LSTM's gates to its states |
-//! | [`optimized`] | one algorithm over a small inner form: plain Rust for every core, SMLAD for cores with DSP, VMLADAVA for those with Helium |
+//! | [`optimized`] | one algorithm over a small inner form: plain Rust for every core, four rows at a time for a Cortex-M0, SMLAD for cores with DSP, VMLADAVA for those with Helium |
 //! | [`dsp`] | the instructions that the DSP form is made of; plain Rust elsewhere |
+//! | [`fours`] | the loops that the Cortex-M0's form is made of; plain Rust elsewhere |
 //! | [`mve`] | the loops that the Helium form is made of; plain Rust elsewhere |
 //! | [`packing`] | how the weights lie for each form |
 //! | [`variants`] | the table of forms, which the plan chooses from and the tests walk |
@@ -14,6 +15,7 @@
 //! checked them, and a slice that is too short is a panic here, never a wrong access.
 
 pub mod dsp;
+pub mod fours;
 pub mod gates;
 pub mod mve;
 pub mod optimized;

@@ -27,6 +27,9 @@
 //!
 //! **DSP, place by place**: as DSP, but a convolution's row pairs lie as a dense layer's.
 //!
+//! **Fours**: a convolution's weights as they are. A dense layer's rows in fours, column by column, each weight as `w + 128`;
+//! rows that are left over stand behind them as they are.
+//!
 //! **MVE**: each row in tiles of 16 columns, what a vector register holds; zeros fill up the last one. Rows of zeros make
 //! the number of rows a multiple of four. A convolution's rows lie in pairs, a dense layer's in fours: the first tile of
 //! each row of the group, then the second one of each, and so on.
@@ -34,7 +37,9 @@
 #[cfg(feature = "std")]
 use super::{ConvTranspose2d, Phase};
 use super::{Shape, Window};
-use crate::model::format::{PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_MVE, PACKING_PORTABLE};
+use crate::model::format::{
+    PACKING_DSP, PACKING_DSP_PLACES, PACKING_DSP_WINOGRAD, PACKING_FOURS, PACKING_MVE, PACKING_PORTABLE,
+};
 
 pub mod winograd;
 
@@ -55,7 +60,7 @@ pub const fn mve_row_tiles(taps: usize) -> usize {
 /// Bytes of a packed matrix of `rows × taps` weights; `None` where the packing is unknown or the size does not fit.
 pub const fn weight_bytes(packing: u8, rows: usize, taps: usize) -> Option<usize> {
     match packing {
-        PACKING_PORTABLE => rows.checked_mul(taps),
+        PACKING_PORTABLE | PACKING_FOURS => rows.checked_mul(taps),
         PACKING_DSP | PACKING_DSP_WINOGRAD | PACKING_DSP_PLACES => match dsp_row_words(taps).checked_mul(4) {
             Some(row_bytes) => rows.div_ceil(2).checked_mul(row_bytes),
             None => None,
@@ -97,6 +102,7 @@ pub fn conv2d(packing: u8, weights_ohwi: &[i8], shape: [usize; 4]) -> Vec<i8> {
             winograd::pack(weights_ohwi, [outputs, inputs])
         }
         PACKING_DSP => row_pairs(weights_ohwi, shape).concat(),
+        PACKING_FOURS => dense(PACKING_PORTABLE, weights_ohwi, shape),
         PACKING_MVE => tiles(weights_ohwi, shape, 2),
         _ => dense(packing, weights_ohwi, shape),
     }
@@ -162,9 +168,24 @@ pub fn dense(packing: u8, weights: &[i8], shape: [usize; 2]) -> Vec<i8> {
             }
             packed
         }
+        PACKING_FOURS => fours(weights, shape),
         PACKING_MVE => tiles(weights, shape, 4),
         _ => panic!("unknown packing {packing}"),
     }
+}
+
+/// A matrix's rows in fours, column by column, and those that are left over.
+#[cfg(feature = "std")]
+fn fours(weights: &[i8], [rows, taps]: [usize; 2]) -> Vec<i8> {
+    assert_eq!(weights.len(), rows * taps, "weights do not have the shape {rows} × {taps}");
+    let mut packed = Vec::new();
+    let fours = weights.chunks_exact(4 * taps);
+    let rest = fours.remainder();
+    for four in fours {
+        packed.extend((0..4 * taps).map(|at| four[at % 4 * taps + at / 4].wrapping_add(-128)));
+    }
+    packed.extend(rest);
+    packed
 }
 
 /// The byte-interleaved row pairs of a matrix.

@@ -44,11 +44,13 @@ pub(super) const fn row<F: Form<N>, const N: usize>(name: &'static str, packing:
     }
 }
 
-/// Every form that this build has, one a packing. A core has the portable form, or where it has the DSP extension, those
-/// for it, or Helium's beside them; the host has them all.
+/// Every form that this build has, one a packing. A Cortex-M0 has the form for it, a core with the DSP
+/// extension those for it, or Helium's beside them, any other the portable form; the host has them all.
 pub static VARIANTS: &[Variant] = &[
-    #[cfg(any(not(dsp), feature = "std"))]
+    #[cfg(any(not(any(dsp, thumb1)), feature = "std"))]
     row::<optimized::portable::Portable, 1>("portable", format::PACKING_PORTABLE),
+    #[cfg(any(thumb1, feature = "std"))]
+    row::<optimized::fours::Fours, 1>("fours", format::PACKING_FOURS),
     #[cfg(any(dsp, feature = "std"))]
     row::<optimized::smlad::Smlad, 2>("dsp", format::PACKING_DSP),
     #[cfg(any(dsp, feature = "std"))]

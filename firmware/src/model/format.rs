@@ -428,6 +428,8 @@ pub const PACKING_DSP_WINOGRAD: u8 = 2;
 pub const PACKING_MVE: u8 = 3;
 /// As [`PACKING_DSP`], but a convolution's weights lie as a dense layer's: slower, with less scratch.
 pub const PACKING_DSP_PLACES: u8 = 4;
+/// Weights for a Cortex-M0, see `kernels::packing`.
+pub const PACKING_FOURS: u8 = 5;
 
 const _: () = assert!(size_of::<Header>() == 80);
 const _: () = assert!(size_of::<TensorRecord>() == 32);

@@ -19,7 +19,7 @@ impl Core {
     /// The packing of weights for its kernels, one of [`format`]'s `PACKING_…`; an op may prefer another form of it.
     pub fn packing(self) -> u8 {
         match self {
-            Core::CortexM0 => format::PACKING_PORTABLE,
+            Core::CortexM0 => format::PACKING_FOURS,
             Core::CortexM4 | Core::CortexM7 | Core::CortexM33 => format::PACKING_DSP,
             Core::CortexM55 => format::PACKING_MVE,
         }
@@ -129,6 +129,19 @@ pub static BOARDS: &[Board] = &[
         model: 0x0002_0000..0x0008_0000,
         clock_hz: 20_000_000,
         machine: Some(MachineSpec { name: "mps3-an547", arguments: &[], code: 0..0x0008_0000, clock: 0x5930_2018 }),
+        has_log: true,
+        usb: None,
+    },
+    Board {
+        name: "mps2-m0",
+        core: Core::CortexM0,
+        chip: "mps2-m0",
+        chip_description: Some(MPS),
+        flash: 0..0x0040_0000,
+        ram: 0x2000_0000..0x2040_0000,
+        model: 0x0010_0000..0x0020_0000,
+        clock_hz: 25_000_000,
+        machine: Some(MachineSpec { name: "mps2-an385", arguments: &[], code: 0..0x0010_0000, clock: 0x4002_8018 }),
         has_log: true,
         usb: None,
     },

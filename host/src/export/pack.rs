@@ -4,13 +4,14 @@ use super::prefer::{self, Prefer, prefer};
 use crate::twin::Twin;
 use anyhow::{Result, anyhow, ensure};
 use firmware::kernels::{ConvTranspose2d, Embedding, EmbeddingTable, OutputStage, Phase, packing};
-use firmware::model::format::{NO_TENSOR, PACKING_DSP, PACKING_MVE, PACKING_PORTABLE};
+use firmware::model::format::{NO_TENSOR, PACKING_DSP, PACKING_FOURS, PACKING_MVE, PACKING_PORTABLE};
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};
 use firmware::model::{Op, Parameters as Parsed, Preference};
 use firmware::text::VocabularySpec;
 
 /// Every packing of a core, with its name in reports; the portable one first.
-const PACKINGS: [(&str, u8); 3] = [("portable", PACKING_PORTABLE), ("dsp", PACKING_DSP), ("mve", PACKING_MVE)];
+const PACKINGS: [(&str, u8); 4] =
+    [("portable", PACKING_PORTABLE), ("fours", PACKING_FOURS), ("dsp", PACKING_DSP), ("mve", PACKING_MVE)];
 
 /// The portable `container`, packed as `packing` says: weights laid out anew, scratch computed anew. An op that prefers
 /// another form of that packing gets it.

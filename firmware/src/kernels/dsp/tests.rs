@@ -34,6 +34,11 @@ proptest! {
 fn extremes() {
     assert_eq!(smlad(0x8000_8000, 0x8000_8000, 0), i32::MIN);
     assert_eq!(smlad(0x7fff_7fff, 0x8000_8000, i32::MIN), i32::MIN.wrapping_sub(2 * 0x7fff * 0x8000));
-    assert_eq!(smmulr(i32::MIN, i32::MIN), 1 << 30);
+    for a in [i32::MIN, -1, 0xffff, 0x10_0000, 0x7fff_0000, i32::MAX] {
+        for b in [i32::MIN, -1, 0xffff, 0x10_0000, 0x7fff_0000, i32::MAX] {
+            let exact = (i64::from(a) * i64::from(b) + (1 << 31)) >> 32;
+            assert_eq!(i64::from(smmulr(a, b)), exact, "{a}, {b}");
+        }
+    }
     assert_eq!(sxtb16(0x0080_007f), 0xff80_007f);
 }

@@ -15,6 +15,7 @@ mod conv2d;
 mod conv_transpose;
 mod dense;
 mod depthwise;
+pub mod fours;
 mod gather;
 pub mod helium;
 mod lstm;

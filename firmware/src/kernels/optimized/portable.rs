@@ -53,15 +53,23 @@ impl Form<1> for Portable {
     /// Four rows at a time.
     fn rows(dense: &Dense<'_>, input: &[i8], _widened: &mut [u32], store: &mut dyn FnMut(usize, &[i32])) {
         let Dense { inputs, outputs, weights, .. } = *dense;
-        for first in (0..outputs).step_by(4) {
-            // The last row fills up the last four.
-            let row = |offset: usize| &weights[(first + offset).min(outputs - 1) * inputs..][..inputs];
-            let sums = products_1x4(&input[..inputs], [row(0), row(1), row(2), row(3)]);
-            store(first, &sums[..(outputs - first).min(4)]);
+        for (four, rows) in weights.chunks(4 * inputs).enumerate() {
+            let first = 4 * four;
+            store(first, &Self::four_rows(rows, &input[..inputs])[..(outputs - first).min(4)]);
         }
     }
 
     fn widened_words(_inputs: usize) -> usize {
         0
+    }
+}
+
+impl Portable {
+    /// `Σ w·x` of up to four rows, which lie one behind the other; the last one fills up the four. Zeros for no row.
+    #[inline(never)]
+    pub(super) fn four_rows(rows: &[i8], input: &[i8]) -> [i32; 4] {
+        let Some(last) = rows.len().checked_sub(input.len()) else { return [0; 4] };
+        let row = |number: usize| &rows[(number * input.len()).min(last)..][..input.len()];
+        products_1x4(input, [row(0), row(1), row(2), row(3)])
     }
 }
