@@ -1,7 +1,11 @@
 //! Runs a model: which op reads and writes which part of the arena.
 
 use crate::kernels::{optimized, reference};
-use crate::model::{Element, Error, IMAGE_OPS, Model, Parameters, Tensor};
+use crate::model::format::{
+    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV2D, OP_CONV_TRANSPOSE2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
+    OP_MAX_POOL2D,
+};
+use crate::model::{Element, Error, Model, Parameters, Tensor, built};
 use crate::words;
 use core::ops::Range;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -93,7 +97,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         let [from, to] = [self.model.tensor(op.input)?, self.model.tensor(op.output)?];
         let scratch = &mut *self.scratch;
         let overlap = Error::InputOverwritten { op: index };
-        if let (Parameters::Lstm(lstm), Some(cell)) = (&op.parameters, op.cell) {
+        if let (Parameters::Lstm(lstm), Some(cell), true) = (&op.parameters, op.cell, built(OP_LSTM)) {
             let cell = self.model.tensor(cell)?;
             let [input, cell, hidden] = split(self.arena, [&from, &cell, &to]).ok_or(overlap)?;
             (op.variant.lstm)(lstm, words::as_i8(input), words::as_i16_mut(cell), words::as_i8_mut(hidden), scratch);
@@ -106,31 +110,37 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             apart.values(&self.model.tensor(index)?).ok_or(overlap)
         };
         match (&op.parameters, to.element) {
-            (Parameters::Conv2d(conv), _) => {
+            (Parameters::Conv2d(conv), _) if built(OP_CONV2D) => {
                 (op.variant.conv2d)(conv, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::DepthwiseConv2d(conv), _) if IMAGE_OPS => {
+            (Parameters::DepthwiseConv2d(conv), _) if built(OP_DEPTHWISE_CONV2D) => {
                 optimized::depthwise_conv2d(conv, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::ConvTranspose2d(conv), _) if IMAGE_OPS => {
+            (Parameters::ConvTranspose2d(conv), _) if built(OP_CONV_TRANSPOSE2D) => {
                 optimized::conv_transpose2d(op.variant, conv, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::Add(add), _) if IMAGE_OPS => optimized::add(add, [input, other(0)?], words::as_i8_mut(output)),
-            (Parameters::Concat(concat), _) if IMAGE_OPS => {
+            (Parameters::Add(add), _) if built(OP_ADD) => {
+                optimized::add(add, [input, other(0)?], words::as_i8_mut(output))
+            }
+            (Parameters::Concat(concat), _) if built(OP_CONCAT) => {
                 reference::concat(concat, [input, other(0)?, other(1)?], words::as_i8_mut(output));
             }
-            (Parameters::MaxPool2d(pool), _) => optimized::max_pool2d(pool, input, words::as_i8_mut(output)),
-            (Parameters::AveragePool2d(pool), _) if IMAGE_OPS => {
+            (Parameters::MaxPool2d(pool), _) if built(OP_MAX_POOL2D) => {
+                optimized::max_pool2d(pool, input, words::as_i8_mut(output))
+            }
+            (Parameters::AveragePool2d(pool), _) if built(OP_AVERAGE_POOL2D) => {
                 optimized::average_pool2d(pool, input, words::as_i8_mut(output))
             }
-            (Parameters::Lookup(lookup), _) => (op.variant.lookup)(lookup, input, words::as_i8_mut(output)),
-            (Parameters::Dense(dense), Element::I8) => {
+            (Parameters::Lookup(lookup), _) if built(OP_LOOKUP) => {
+                (op.variant.lookup)(lookup, input, words::as_i8_mut(output))
+            }
+            (Parameters::Dense(dense), Element::I8) if built(OP_DENSE) => {
                 (op.variant.dense)(dense, input, words::as_i8_mut(output), scratch);
             }
-            (Parameters::Dense(dense), _) => {
+            (Parameters::Dense(dense), _) if built(OP_DENSE) => {
                 (op.variant.dense_logits)(dense, input, words::as_i32_mut(output), scratch);
             }
-            (Parameters::Embedding(embedding), _) => {
+            (Parameters::Embedding(embedding), _) if built(OP_EMBEDDING) => {
                 let token = input.first_chunk().map_or(0, |bytes| i16::from_le_bytes(bytes.map(|byte| byte as u8)));
                 reference::embedding(embedding, token, words::as_i8_mut(output));
             }

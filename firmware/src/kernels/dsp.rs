@@ -113,7 +113,9 @@ pub fn smmulr(a: i32, b: i32) -> i32 {
 ///
 /// # Panics
 /// If a row is shorter.
-#[inline(always)]
+#[cfg_attr(not(thumb1), inline(always))]
+// Once, where flash is scarce.
+#[cfg_attr(thumb1, inline(never))]
 pub fn products_1x4(common: &[i8], rows: [&[i8]; 4]) -> [i32; 4] {
     let rows = rows.map(|row| &row[..common.len()]);
     #[cfg(thumb1)]

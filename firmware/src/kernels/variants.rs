@@ -2,7 +2,8 @@
 
 use super::optimized::{self, Form};
 use super::{Conv2d, Dense, Lookup, Lstm, Shape, Window, reference};
-use crate::model::format;
+use crate::model::built;
+use crate::model::format::{self, OP_CONV2D, OP_DENSE, OP_LOOKUP, OP_LSTM};
 
 /// One form of every op that has weights, for one packing of them, and of those without that gain by it.
 pub struct Variant {
@@ -34,13 +35,14 @@ pub(super) const fn row<F: Form<N>, const N: usize>(name: &'static str, packing:
     Variant {
         name,
         packing,
-        conv2d: optimized::conv2d::<F, N>,
-        conv2d_scratch_bytes: optimized::scratch_bytes::<F, N>,
-        dense: optimized::dense::<F, N>,
-        dense_logits: optimized::dense_logits::<F, N>,
-        lookup: reference::lookup,
-        lstm: optimized::lstm::<F, N>,
-        lstm_scratch_bytes: optimized::lstm_scratch_bytes::<F, N>,
+        // What the parser refuses is never called.
+        conv2d: if built(OP_CONV2D) { optimized::conv2d::<F, N> } else { |_, _, _, _| () },
+        conv2d_scratch_bytes: if built(OP_CONV2D) { optimized::scratch_bytes::<F, N> } else { |_, _, _| 0 },
+        dense: if built(OP_DENSE) { optimized::dense::<F, N> } else { |_, _, _, _| () },
+        dense_logits: if built(OP_DENSE) { optimized::dense_logits::<F, N> } else { |_, _, _, _| () },
+        lookup: if built(OP_LOOKUP) { reference::lookup } else { |_, _, _| () },
+        lstm: if built(OP_LSTM) { optimized::lstm::<F, N> } else { |_, _, _, _, _| () },
+        lstm_scratch_bytes: if built(OP_LSTM) { optimized::lstm_scratch_bytes::<F, N> } else { |_, _| 0 },
     }
 }
 
@@ -53,13 +55,13 @@ pub static VARIANTS: &[Variant] = &[
     row::<optimized::fours::Fours, 1>("fours", format::PACKING_FOURS),
     #[cfg(any(dsp, feature = "std"))]
     row::<optimized::smlad::Smlad, 2>("dsp", format::PACKING_DSP),
-    #[cfg(any(dsp, feature = "std"))]
+    #[cfg(all(feature = "conv2d", any(dsp, feature = "std")))]
     Variant {
         conv2d: optimized::winograd::conv2d,
         conv2d_scratch_bytes: optimized::winograd::scratch_bytes,
         ..row::<optimized::smlad::Smlad, 2>("dsp-winograd", format::PACKING_DSP_WINOGRAD)
     },
-    #[cfg(any(dsp, feature = "std"))]
+    #[cfg(all(feature = "conv2d", any(dsp, feature = "std")))]
     Variant {
         conv2d: optimized::place::conv2d,
         conv2d_scratch_bytes: optimized::place::scratch_bytes,

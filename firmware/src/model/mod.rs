@@ -6,7 +6,9 @@
 //! 2. its parameter struct and kernels in [`crate::kernels`], with a place in the table of variants;
 //! 3. `ops/<op>.rs`: from the record to the parameter struct, with every check, and an arm in `ops/mod.rs`;
 //! 4. an arm in `plan.rs`, which hands slices to the kernel;
-//! 5. its specification in [`writer`].
+//! 5. a feature in `Cargo.toml` and `ops/built.rs`, by which both arms are guarded, so that a firmware without it does not
+//!    carry its kernels;
+//! 6. its specification in [`writer`].
 //!
 //! An op that keeps a state from run to run names its tensors in `Op::states`; the check that nothing else touches them
 //! and the reset follow from that.
@@ -23,7 +25,7 @@ pub mod writer;
 
 pub use crate::kernels::Shape;
 pub use error::Error;
-pub(crate) use ops::IMAGE_OPS;
+pub(crate) use ops::built;
 pub use ops::{Op, Parameters, Preference};
 pub use tensor::{Element, Tensor};
 pub use text::Text;

@@ -7,6 +7,7 @@
 //! | [`sights`] | frames in a camera's place |
 //! | [`cases`] | what every board is put through |
 //! | [`on_target`] | the tests that run on the core itself |
+//! | [`minimal`] | what operators cost that a program does not use |
 //! | [`panics`] | which functions of the firmware can panic |
 //! | [`riscv`] | a core that no probe reaches |
 //! | [`report`] | what a failed trial tells of its board: log and backtrace |
@@ -14,6 +15,7 @@
 //! `tests/hil.rs` makes a trial of each board and case.
 
 pub mod cases;
+pub mod minimal;
 pub mod on_target;
 pub mod panics;
 pub mod report;

@@ -8,6 +8,7 @@ use object::{Object, ObjectSection, ObjectSymbol};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 /// Boards with room for the tests, in cores that differ in their kernels.
 pub const BOARDS: [&str; 3] = ["mps2-an386", "mps3-an547", "microbit"];
@@ -23,8 +24,7 @@ pub fn run(board: &'static Board, _place: Place) -> Result<()> {
     let elf = image::build(board, "on-target", &[&["test", "--no-run"], features].concat())?;
     let tests = tests(&elf)?;
     ensure!(!tests.is_empty(), "the ELF file for {} holds no test", board.name);
-    let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all(&elf)?;
+    let file = file(&elf)?;
     let mut failures = String::new();
     for Test { name, address } in tests {
         let mut command = Command::new(&qemu);
@@ -43,6 +43,13 @@ pub fn run(board: &'static Board, _place: Place) -> Result<()> {
     }
     ensure!(failures.is_empty(), "on {}:{failures}", board.name);
     Ok(())
+}
+
+/// A file that QEMU can read.
+pub fn file(content: &[u8]) -> Result<NamedTempFile> {
+    let mut file = NamedTempFile::new()?;
+    file.write_all(content)?;
+    Ok(file)
 }
 
 /// Runs a command that says little to its end, or ends it after [`PATIENCE`].

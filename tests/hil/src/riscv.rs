@@ -1,12 +1,11 @@
 //! RISC-V in QEMU alone: `boards/riscv-virt` runs the kernels' exact vectors and a model's golden ones, and its exit status
 //! is the answer.
 
-use crate::on_target::finish;
+use crate::on_target::{file, finish};
 use anyhow::{Context, Result, ensure};
 use host::device::image;
 use host::export::golden::Golden;
 use host::setup;
-use std::io::Write;
 use std::process::Command;
 use tempfile::NamedTempFile;
 
@@ -57,10 +56,4 @@ fn packed(golden: &Golden) -> Result<Vec<u8>> {
         bytes.extend(vector.output.iter().flat_map(|logit| logit.to_le_bytes()));
     }
     Ok(bytes)
-}
-
-fn file(content: &[u8]) -> Result<NamedTempFile> {
-    let mut file = NamedTempFile::new()?;
-    file.write_all(content)?;
-    Ok(file)
 }

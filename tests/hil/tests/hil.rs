@@ -1,4 +1,4 @@
-//! A trial for each board and case, and one on RISC-V.
+//! A trial for each board and case, and those of programs that no probe reaches.
 //!
 //! Emulated boards always run. Real ones run when `HIL_BOARDS` names them with their probes, as in
 //! `HIL_BOARDS=microbit=0d28:0204`; several are separated by commas.
@@ -6,9 +6,15 @@
 //! `HIL_REPEAT=200` runs each trial so many times in a row and tells how many failed.
 
 use hil::cases::{ANY, CHOSEN, Case, EMULATED};
-use hil::riscv;
+use hil::{minimal, riscv};
 use host::device::{Board, Place, boards};
 use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Programs that run in QEMU alone.
+const PROGRAMS: &[(&str, fn() -> anyhow::Result<()>)] = &[
+    ("riscv-virt/a-model-equals-its-golden-vectors", riscv::a_model_equals_its_golden_vectors),
+    ("minimal/what-is-not-named-is-not-linked", minimal::what_is_not_named_is_not_linked),
+];
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -23,9 +29,10 @@ fn main() {
             trials.extend(real(board));
         }
     }
-    let run = || riscv::a_model_equals_its_golden_vectors().map_err(|error| format!("{error:#}"));
-    let riscv = Trial::test("riscv-virt/a-model-equals-its-golden-vectors", move || repeat(run).map_err(Failed::from));
-    trials.push(riscv.with_kind("emulated"));
+    for (name, run) in PROGRAMS {
+        let run = move || run().map_err(|error| format!("{error:#}"));
+        trials.push(Trial::test(*name, move || repeat(run).map_err(Failed::from)).with_kind("emulated"));
+    }
     libtest_mimic::run(&arguments, trials).exit();
 }
 

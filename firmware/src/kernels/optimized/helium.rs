@@ -13,12 +13,18 @@ use crate::kernels::mve::{self, FourStage, Rows, Tile, multiply_2x4, multiply_4x
 use crate::kernels::packing::mve_row_tiles;
 use crate::kernels::variants::{Variant, row};
 use crate::kernels::{Conv2d, Dense, Lookup, Lstm, OutputStage, Shape};
-use crate::model::format::PACKING_MVE;
+use crate::model::built;
+use crate::model::format::{OP_CONV2D, OP_LOOKUP, OP_LSTM, PACKING_MVE};
 use crate::words;
 
 /// The table's row.
-pub const VARIANT: Variant =
-    Variant { conv2d, lookup, lstm, lstm_scratch_bytes, ..row::<Helium, 2>("mve", PACKING_MVE) };
+pub const VARIANT: Variant = Variant {
+    conv2d: if built(OP_CONV2D) { conv2d } else { |_, _, _, _| () },
+    lookup: if built(OP_LOOKUP) { lookup } else { |_, _, _| () },
+    lstm: if built(OP_LSTM) { lstm } else { |_, _, _, _, _| () },
+    lstm_scratch_bytes: if built(OP_LSTM) { lstm_scratch_bytes } else { |_, _| 0 },
+    ..row::<Helium, 2>("mve", PACKING_MVE)
+};
 
 /// See the module.
 pub struct Helium;

@@ -2,6 +2,7 @@
 
 mod add;
 mod average_pool2d;
+mod built;
 mod concat;
 mod conv2d;
 mod conv_transpose2d;
@@ -17,15 +18,14 @@ use super::format::{
     NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D,
     OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
 };
+pub(crate) use built::built;
+
 use super::{Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
 use crate::kernels::{
     Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d,
     Window,
 };
-
-/// Whether this build has the operators of larger image nets; a board with little flash does without.
-pub(crate) const IMAGE_OPS: bool = cfg!(feature = "image-ops");
 
 /// One step of a model.
 #[derive(Clone, Copy)]
@@ -154,17 +154,17 @@ impl<'m> Op<'m> {
             output: model.tensor(output)?,
         };
         let Decoded { parameters, data, scratch_bytes } = match record.kind {
-            OP_CONV2D => conv2d::decode(&context)?,
-            OP_DEPTHWISE_CONV2D if IMAGE_OPS => depthwise_conv2d::decode(&context)?,
-            OP_CONV_TRANSPOSE2D if IMAGE_OPS => conv_transpose2d::decode(&context)?,
-            OP_ADD if IMAGE_OPS => add::decode(&context, model.tensor(second)?)?,
-            OP_CONCAT if IMAGE_OPS => concat::decode(&context, model, others)?,
-            OP_MAX_POOL2D => max_pool2d::decode(&context)?,
-            OP_AVERAGE_POOL2D if IMAGE_OPS => average_pool2d::decode(&context)?,
-            OP_DENSE => dense::decode(&context)?,
-            OP_LOOKUP => lookup::decode(&context)?,
-            OP_EMBEDDING => embedding::decode(&context)?,
-            OP_LSTM => lstm::decode(&context, model.tensor(second)?)?,
+            OP_CONV2D if built(OP_CONV2D) => conv2d::decode(&context)?,
+            OP_DEPTHWISE_CONV2D if built(OP_DEPTHWISE_CONV2D) => depthwise_conv2d::decode(&context)?,
+            OP_CONV_TRANSPOSE2D if built(OP_CONV_TRANSPOSE2D) => conv_transpose2d::decode(&context)?,
+            OP_ADD if built(OP_ADD) => add::decode(&context, model.tensor(second)?)?,
+            OP_CONCAT if built(OP_CONCAT) => concat::decode(&context, model, others)?,
+            OP_MAX_POOL2D if built(OP_MAX_POOL2D) => max_pool2d::decode(&context)?,
+            OP_AVERAGE_POOL2D if built(OP_AVERAGE_POOL2D) => average_pool2d::decode(&context)?,
+            OP_DENSE if built(OP_DENSE) => dense::decode(&context)?,
+            OP_LOOKUP if built(OP_LOOKUP) => lookup::decode(&context)?,
+            OP_EMBEDDING if built(OP_EMBEDDING) => embedding::decode(&context)?,
+            OP_LSTM if built(OP_LSTM) => lstm::decode(&context, model.tensor(second)?)?,
             _ => return Err(Error::UnknownOp { op: index }),
         };
         Ok(Op { input, others, output, cell, variant, preference, parameters, scratch_bytes, data })

@@ -1,0 +1,26 @@
+//! Which operators this build has: a feature of the crate each. What is left out is refused by the parser, and costs nothing.
+
+use crate::model::format::{
+    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
+    OP_MAX_POOL2D,
+};
+
+/// Whether this build has the operator, one of `OP_…`. With a constant it is one, so that no code is left of an arm of `match`
+/// with this guard.
+#[inline(always)]
+pub(crate) const fn built(operator: u8) -> bool {
+    match operator {
+        OP_CONV2D => cfg!(feature = "conv2d"),
+        OP_DEPTHWISE_CONV2D => cfg!(feature = "depthwise-conv2d"),
+        OP_CONV_TRANSPOSE2D => cfg!(feature = "conv-transpose2d"),
+        OP_ADD => cfg!(feature = "add"),
+        OP_CONCAT => cfg!(feature = "concat"),
+        OP_MAX_POOL2D => cfg!(feature = "max-pool2d"),
+        OP_AVERAGE_POOL2D => cfg!(feature = "average-pool2d"),
+        OP_DENSE => cfg!(feature = "dense"),
+        OP_LOOKUP => cfg!(feature = "lookup"),
+        OP_EMBEDDING => cfg!(feature = "embedding"),
+        OP_LSTM => cfg!(feature = "lstm"),
+        _ => false,
+    }
+}
