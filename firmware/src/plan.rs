@@ -2,8 +2,8 @@
 
 use crate::kernels::{optimized, reference};
 use crate::model::format::{
-    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV2D, OP_CONV_TRANSPOSE2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
-    OP_MAX_POOL2D,
+    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING,
+    OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D,
 };
 use crate::model::{Element, Error, Model, Parameters, Tensor, built};
 use crate::words;

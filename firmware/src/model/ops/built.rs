@@ -1,8 +1,8 @@
 //! Which operators this build has: a feature of the crate each. What is left out is refused by the parser, and costs nothing.
 
 use crate::model::format::{
-    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM,
-    OP_MAX_POOL2D,
+    OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING,
+    OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D,
 };
 
 /// Whether this build has the operator, one of `OP_…`. With a constant it is one, so that no code is left of an arm of `match`
