@@ -55,13 +55,13 @@ pub static VARIANTS: &[Variant] = &[
     row::<optimized::fours::Fours, 1>("fours", format::PACKING_FOURS),
     #[cfg(any(dsp, feature = "std"))]
     row::<optimized::smlad::Smlad, 2>("dsp", format::PACKING_DSP),
-    #[cfg(all(feature = "conv2d", any(dsp, feature = "std")))]
+    #[cfg(all(feature = "winograd", any(dsp, feature = "std")))]
     Variant {
         conv2d: optimized::winograd::conv2d,
         conv2d_scratch_bytes: optimized::winograd::scratch_bytes,
         ..row::<optimized::smlad::Smlad, 2>("dsp-winograd", format::PACKING_DSP_WINOGRAD)
     },
-    #[cfg(all(feature = "conv2d", any(dsp, feature = "std")))]
+    #[cfg(all(feature = "places", any(dsp, feature = "std")))]
     Variant {
         conv2d: optimized::place::conv2d,
         conv2d_scratch_bytes: optimized::place::scratch_bytes,

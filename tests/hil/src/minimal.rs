@@ -17,7 +17,9 @@ const MODEL: &str = "mnist-cnn";
 /// Where its `memory.x` has the model.
 const MODEL_ADDRESS: &str = "0x00100000";
 /// In names of what only operators need that the program does not name.
-const FOREIGN: [&str; 10] = [
+const FOREIGN: [&str; 12] = [
+    "winograd",
+    "place::",
     "depthwise",
     "conv_transpose",
     "add::",
