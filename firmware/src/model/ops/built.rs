@@ -7,6 +7,8 @@ use crate::model::format::{
 
 /// Whether this build has the operator, one of `OP_…`. With a constant it is one, so that no code is left of an arm of `match`
 /// with this guard.
+// Only a build with every feature looks like `matches!`.
+#[allow(clippy::match_like_matches_macro)]
 #[inline(always)]
 pub(crate) const fn built(operator: u8) -> bool {
     match operator {
