@@ -9,7 +9,7 @@
 //!
 //! The two steps alternate over one set of parameters: the generator's reads the discriminator's where they are. What the
 //! generator has drawn in its step, the discriminator learns from, so that the generator runs once a step; the drawings are one
-//! update old then, which costs nothing in quality and saves the dearest forward pass.
+//! update old then, and the dearest forward pass is saved.
 
 mod samples;
 mod steps;
