@@ -10,8 +10,11 @@ use hil::{minimal, riscv};
 use host::device::{Board, Place, boards};
 use libtest_mimic::{Arguments, Failed, Trial};
 
+/// A trial of its own, with its name.
+type Program = (&'static str, fn() -> anyhow::Result<()>);
+
 /// Programs that run in QEMU alone.
-const PROGRAMS: &[(&str, fn() -> anyhow::Result<()>)] = &[
+const PROGRAMS: &[Program] = &[
     ("riscv-virt/a-model-equals-its-golden-vectors", riscv::a_model_equals_its_golden_vectors),
     ("minimal/what-is-not-named-is-not-linked", minimal::what_is_not_named_is_not_linked),
 ];
