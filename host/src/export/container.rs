@@ -1,8 +1,8 @@
 //! The container that a board runs.
 
 use super::plan::Plan;
-use crate::quantize::{Affine, Function, Int8, Kind, Op, Quantized};
-use anyhow::{Result, ensure};
+use crate::quantize::{Affine, Function, Int8, Kind, Op, Quantized, affine};
+use anyhow::{Context, Result, ensure};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
 use firmware::model::{Element, Preference, Tensor};
@@ -30,7 +30,7 @@ pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Resul
         name: network.name.clone(),
         labels: labels.to_vec(),
         tensors: network.tensors.iter().enumerate().map(tensor).collect(),
-        ops: network.ops.iter().map(|op| op_spec(op, quantized)).collect(),
+        ops: network.ops.iter().map(|op| op_spec(op, quantized)).collect::<Result<_>>()?,
         input: network.input as u16,
         output: network.output as u16,
         text: None,
@@ -38,32 +38,51 @@ pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Resul
     Ok(builder.finish())
 }
 
-fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> OpSpec {
-    let zero_point = quantized.affine[op.output].zero_point;
+fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> Result<OpSpec> {
+    let affine = |tensor: usize| quantized.affine[tensor];
+    let (input, output) = (affine(op.inputs[0]), affine(op.output));
+    let other = |number: usize| op.inputs.get(number).map(|&tensor| tensor as u16);
     let parameters = match &op.kind {
-        Kind::Conv2d { parameters, window, relu, pool } => Parameters::Conv2d {
+        Kind::Conv2d { parameters, window, bounds, pool } => Parameters::Conv2d {
             weights: parameters.weights.clone(),
-            output_stage: output_stage(parameters, *relu, zero_point),
+            output_stage: output_stage(parameters, bounds.int8(output)),
             window: *window,
             pool: *pool,
         },
-        Kind::MaxPool2d { window } => Parameters::MaxPool2d { window: *window },
-        Kind::Lookup { function } => {
-            let [input, output] = [op.inputs[0], op.output].map(|index| quantized.affine[index]);
-            Parameters::Lookup { table: table(*function, input, output) }
-        }
-        Kind::Dense { parameters, relu } => Parameters::Dense {
+        Kind::DepthwiseConv2d { parameters, window, bounds } => Parameters::DepthwiseConv2d {
             weights: parameters.weights.clone(),
-            output_stage: output_stage(parameters, *relu, zero_point),
+            output_stage: output_stage(parameters, bounds.int8(output)),
+            window: *window,
+        },
+        Kind::Add { subtract, bounds } => {
+            let (multipliers, shift) = affine::sum([input, affine(op.inputs[1])], output, *subtract)
+                .with_context(|| format!("layer {}", op.name))?;
+            Parameters::Add { other: op.inputs[1] as u16, multipliers, shift, bounds: bounds.int8(output) }
+        }
+        Kind::Concat { axis } => Parameters::Concat { others: [other(1), other(2)], axis: *axis as u8 },
+        Kind::AveragePool2d { window, padded, bounds } => {
+            let places = window.kernel[0] * window.kernel[1];
+            let counts = if *padded || window.padding == [0; 4] { places..=places } else { 1..=places };
+            let (multipliers, left_shift) = affine::mean(input, output, &counts.collect::<Vec<_>>())
+                .with_context(|| format!("layer {}", op.name))?;
+            let [output_min, output_max] = bounds.int8(output);
+            let output_stage = OutputStageSpec { bias: Vec::new(), multipliers, left_shift, output_min, output_max };
+            Parameters::AveragePool2d { window: *window, output_stage }
+        }
+        Kind::MaxPool2d { window } => Parameters::MaxPool2d { window: *window },
+        Kind::Lookup { function } => Parameters::Lookup { table: table(*function, input, output) },
+        Kind::Dense { parameters, bounds } => Parameters::Dense {
+            weights: parameters.weights.clone(),
+            output_stage: output_stage(parameters, bounds.int8(output)),
         },
     };
-    OpSpec {
+    Ok(OpSpec {
         input: op.inputs[0] as u16,
         output: op.output as u16,
         packing: PACKING_PORTABLE,
         preference: Preference::default(),
         parameters,
-    }
+    })
 }
 
 /// The function's int8 outputs for the inputs −128 to 127.
@@ -71,12 +90,13 @@ fn table(function: Function, input: Affine, output: Affine) -> Vec<i8> {
     (-128..=127).map(|x| output.quantize(function.apply(input.dequantize(x)))).collect()
 }
 
-pub(super) fn output_stage(parameters: &Int8, relu: bool, zero_point: i8) -> OutputStageSpec {
+/// From the layer's accumulators to outputs within `bounds`.
+pub(super) fn output_stage(parameters: &Int8, [output_min, output_max]: [i8; 2]) -> OutputStageSpec {
     OutputStageSpec {
         bias: parameters.folded_bias.clone(),
         multipliers: parameters.multipliers.clone(),
         left_shift: parameters.left_shift,
-        output_min: if relu { zero_point } else { i8::MIN },
-        output_max: i8::MAX,
+        output_min,
+        output_max,
     }
 }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`lower`] | which ONNX operators are supported and what they become |
 //! | [`fuse`] | which ops one kernel does in one pass |
-//! | [`plan`] | where activations lie in the arena |
+//! | `order`, [`plan`] | when ops run, where activations lie in the arena |
 //! | [`container`], [`pack`] | what a board reads; weights laid out for its core |
 //! | [`prefer`], `cost` | which form of a convolution a core gets, and what it gains |
 //! | [`qdq`] | the int8 model for ONNX Runtime |
@@ -24,6 +24,7 @@ mod cost;
 pub mod fuse;
 pub mod golden;
 pub mod lower;
+mod order;
 pub mod pack;
 pub mod plan;
 pub mod prefer;
@@ -87,7 +88,8 @@ pub fn read(onnx: &[u8], name: &str) -> Result<Network<Float>> {
 pub fn export(onnx: &[u8], images: &Images, options: &Options) -> Result<Exported> {
     let network = read(onnx, &options.name)?;
     let calibration = calibrate_on(&network, images, options)?;
-    let quantized = quantize(&network, &calibration)?;
+    let mut quantized = quantize(&network, &calibration)?;
+    order::reorder(&mut quantized);
     let plan = plan::plan(&plan::blocks(&quantized));
     let container = container::container(&quantized, &plan, &options.labels)?;
     let container = prefer::prefer(&container, options.prefer, options.flash_budget)?;
@@ -121,5 +123,5 @@ fn calibrate_on(network: &Network<Float>, images: &Images, options: &Options) ->
         let first = index * available / options.calibration * shape.elements();
         images.pixels[first..first + shape.elements()].iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
     };
-    calibrate::calibrate(network, &input, options.calibration, Affine::PIXEL, options.ranges)
+    calibrate::calibrate(network, &input, options.calibration, Some(Affine::PIXEL), options.ranges)
 }

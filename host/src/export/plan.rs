@@ -1,6 +1,8 @@
 //! Where each activation lies in the arena.
 
 use crate::quantize::Quantized;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// A tensor as the planner sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,8 @@ pub fn blocks(quantized: &Quantized) -> Vec<Block> {
 
 /// Places `blocks` so that those that are alive at once do not overlap.
 ///
-/// A straight net gets exactly its lower bound. For others the best of several greedy orders is taken.
+/// A straight net gets exactly its lower bound. For others the best of several greedy orders is taken, and bettered by
+/// exchanging blocks where that helps.
 pub fn plan(blocks: &[Block]) -> Plan {
     let lower_bound_bytes = lower_bound(blocks);
     let by_birth = order(blocks, |block| (block.first, block.last));
@@ -61,8 +64,36 @@ pub fn plan(blocks: &[Block]) -> Plan {
     let candidates = greedy.iter().map(|order| lowest_fit(blocks, order));
     let candidates = two_ended(blocks, &by_birth, lower_bound_bytes).into_iter().chain(candidates);
     let size = |offsets: &[usize]| end(blocks, offsets);
-    let offsets = candidates.min_by_key(|offsets| size(offsets)).unwrap_or_default();
+    let mut offsets = candidates.min_by_key(|offsets| size(offsets)).unwrap_or_default();
+    if size(&offsets) > lower_bound_bytes {
+        offsets = exchanged(blocks, offsets, lower_bound_bytes);
+    }
     Plan { arena_bytes: size(&offsets), offsets, lower_bound_bytes }
+}
+
+/// Exchanges that are tried.
+const EXCHANGES: usize = 2000;
+
+/// The best that lowest fits give when blocks of the order of `offsets` change places, at random, as long as that is no
+/// worse.
+fn exchanged(blocks: &[Block], mut offsets: Vec<usize>, lower_bound_bytes: usize) -> Vec<usize> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(0);
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|&index| offsets[index]);
+    for _ in 0..EXCHANGES {
+        if end(blocks, &offsets) == lower_bound_bytes {
+            break;
+        }
+        let [a, b] = [(); 2].map(|()| random.random_range(0..order.len()));
+        order.swap(a, b);
+        let tried = lowest_fit(blocks, &order);
+        if end(blocks, &tried) <= end(blocks, &offsets) {
+            offsets = tried;
+        } else {
+            order.swap(a, b);
+        }
+    }
+    offsets
 }
 
 fn lower_bound(blocks: &[Block]) -> usize {
@@ -190,7 +221,7 @@ mod tests {
             check(&blocks, &plan);
             let best = least(&blocks);
             prop_assert!(plan.lower_bound_bytes <= best && best <= plan.arena_bytes);
-            prop_assert!(plan.arena_bytes * 2 <= best * 3, "{} where {} is enough", plan.arena_bytes, best);
+            prop_assert!(plan.arena_bytes * 10 <= best * 11, "{} where {} is enough", plan.arena_bytes, best);
         }
     }
 }

@@ -4,9 +4,9 @@
 //! dequantized where they are read. Inputs and outputs are those of the float model. ONNX Runtime multiplies by
 //! float scales, so that it may differ from the integer arithmetic by one step at ties.
 
-use super::proto::{batched, constant, int, ints, model, node};
-use crate::quantize::{Affine, Int8, Kind, Network, Op, Quantized, Shape, Tensor, Window};
-use std::collections::HashMap;
+use super::proto::{batched, constant, float, int, ints, model, node};
+use crate::quantize::{Affine, Bounds, Function, Int8, Kind, Network, Op, Quantized, Shape, Tensor, Window};
+use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// Name of the value that holds tensor `index`, as the real numbers that its integers stand for, in the QDQ model.
@@ -17,15 +17,20 @@ pub fn value_name<P>(network: &Network<P>, index: usize) -> String {
     if is_logits { name.to_owned() } else { format!("{name}.real") }
 }
 
-fn base(tensor: &Tensor) -> &str {
+/// Name that a tensor's values are called after.
+pub fn base(tensor: &Tensor) -> &str {
     tensor.value.as_deref().unwrap_or(&tensor.name)
 }
 
 /// The QDQ model of `quantized`.
 pub fn qdq(quantized: &Quantized) -> ModelProto {
-    let mut writer = Writer { quantized, nodes: Vec::new(), constants: Vec::new(), real: HashMap::new() };
+    let mut writer =
+        Writer { quantized, nodes: Vec::new(), constants: Vec::new(), real: HashMap::new(), vectors: HashSet::new() };
     let network = &quantized.network;
     let (input, output) = (&network.tensors[network.input], &network.tensors[network.output]);
+    if is_vector(input.shape) {
+        writer.vectors.insert(network.input);
+    }
     writer.requantize(network.input, base(input).to_owned());
     for op in &network.ops {
         writer.op(op);
@@ -33,8 +38,8 @@ pub fn qdq(quantized: &Quantized) -> ModelProto {
     let answer = writer.real[&network.output].clone();
     let graph = GraphProto {
         name: network.name.clone(),
-        input: vec![batched(base(input), &nchw(input.shape))],
-        output: vec![batched(&answer, &nchw(output.shape))],
+        input: vec![batched(base(input), &input_sides(input.shape))],
+        output: vec![batched(&answer, &sides(output.shape, writer.vectors.contains(&network.output)))],
         node: writer.nodes,
         initializer: writer.constants,
         ..Default::default()
@@ -42,9 +47,19 @@ pub fn qdq(quantized: &Quantized) -> ModelProto {
     model(graph)
 }
 
+/// Dimensions of an input of `shape`, without the batch.
+pub fn input_sides(shape: Shape) -> Vec<usize> {
+    sides(shape, is_vector(shape))
+}
+
+/// Whether an input is taken as `[N, C]`.
+fn is_vector(shape: Shape) -> bool {
+    shape.height * shape.width == 1
+}
+
 /// Sides behind the batch: a vector has one.
-fn nchw(Shape { height, width, channels }: Shape) -> Vec<usize> {
-    if height * width == 1 { vec![channels] } else { vec![channels, height, width] }
+fn sides(Shape { height, width, channels }: Shape, is_vector: bool) -> Vec<usize> {
+    if is_vector { vec![height * width * channels] } else { vec![channels, height, width] }
 }
 
 struct Writer<'q> {
@@ -53,36 +68,65 @@ struct Writer<'q> {
     constants: Vec<TensorProto>,
     /// Name of the value that holds each tensor so far.
     real: HashMap<usize, String>,
+    /// Tensors whose values are `[N, C]` here; others are `[N, C, H, W]`.
+    vectors: HashSet<usize>,
 }
 
 impl Writer<'_> {
     fn op(&mut self, op: &Op<Int8>) {
         let network = &self.quantized.network;
         let (from, tensor) = (network.tensors[op.inputs[0]].shape, &network.tensors[op.output]);
-        let mut source = self.real[&op.inputs[0]].clone();
+        let stays_vector = matches!(op.kind, Kind::Lookup { .. } | Kind::Add { .. } | Kind::Concat { .. });
+        let is_vector = stays_vector && op.inputs.iter().any(|input| self.vectors.contains(input));
+        if is_vector || matches!(op.kind, Kind::Dense { .. }) {
+            self.vectors.insert(op.output);
+        }
+        let sources: Vec<String> = op.inputs.iter().map(|&input| self.seen(op, input, is_vector)).collect();
+        let mut source = sources[0].clone();
         let is_logits = network.is_logits(op);
         let name = &op.name;
         match &op.kind {
-            Kind::Conv2d { parameters, window, relu, pool } => {
+            Kind::Conv2d { parameters, window, bounds, pool } => {
                 let area = window.kernel[0] * window.kernel[1];
                 let dims = [parameters.bias.len(), from.channels, window.kernel[0], window.kernel[1]];
                 let weights = channels_first(&parameters.weights, area, from.channels);
                 let [weights, bias] = self.parameters(name, parameters, op.inputs[0], &dims, &weights);
                 let attributes = window_attributes(window);
                 self.nodes.push(node("Conv", &[&source, &weights, &bias], &format!("{name}.sum"), attributes));
-                source = self.rectified(name, *relu);
+                source = self.bounded(name, *bounds);
                 if *pool != [1, 1] {
                     source = self.affine(&format!("{name}.unpooled"), source, self.quantized.affine[op.output]);
                     source = self.max_pool(name, &source, &Window { kernel: *pool, stride: *pool, padding: [0; 4] });
                 }
             }
             Kind::MaxPool2d { window } => source = self.max_pool(name, &source, window),
-            Kind::Lookup { function } => {
-                let answer = format!("{name}.exact");
-                self.nodes.push(node(function.onnx(), &[&source], &answer, Vec::new()));
-                source = answer;
+            Kind::DepthwiseConv2d { parameters, window, bounds } => {
+                let dims = [from.channels, 1, window.kernel[0], window.kernel[1]];
+                let [weights, bias] = self.parameters(name, parameters, op.inputs[0], &dims, &parameters.weights);
+                let mut attributes = window_attributes(window);
+                attributes.push(int("group", from.channels as i64));
+                self.nodes.push(node("Conv", &[&source, &weights, &bias], &format!("{name}.sum"), attributes));
+                source = self.bounded(name, *bounds);
             }
-            Kind::Dense { parameters, relu } => {
+            Kind::Add { subtract, bounds } => {
+                let operator = if *subtract { "Sub" } else { "Add" };
+                self.nodes.push(node(operator, &[&sources[0], &sources[1]], &format!("{name}.sum"), Vec::new()));
+                source = self.bounded(name, *bounds);
+            }
+            Kind::Concat { axis } => {
+                source = format!("{name}.joined");
+                let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+                // Rows, columns, channels are the axes 2, 3, 1.
+                self.nodes.push(node("Concat", &sources, &source, vec![int("axis", [2, 3, 1][*axis])]));
+            }
+            Kind::AveragePool2d { window, padded, bounds } => {
+                let mut attributes = window_attributes(window);
+                attributes.push(int("count_include_pad", i64::from(*padded)));
+                self.nodes.push(node("AveragePool", &[&source], &format!("{name}.sum"), attributes));
+                source = self.bounded(name, *bounds);
+            }
+            Kind::Lookup { function } => source = self.function(name, source, *function),
+            Kind::Dense { parameters, bounds } => {
                 let dims = [parameters.bias.len(), from.elements()];
                 let weights = channels_first(&parameters.weights, from.height * from.width, from.channels);
                 let [weights, bias] = self.parameters(name, parameters, op.inputs[0], &dims, &weights);
@@ -90,7 +134,7 @@ impl Writer<'_> {
                 self.nodes.push(node("Flatten", &[&source], &flat, vec![int("axis", 1)]));
                 let sum = if is_logits { base(tensor).to_owned() } else { format!("{name}.sum") };
                 self.nodes.push(node("Gemm", &[&flat, &weights, &bias], &sum, vec![int("transB", 1)]));
-                source = if is_logits { sum } else { self.rectified(name, *relu) };
+                source = if is_logits { sum } else { self.bounded(name, *bounds) };
             }
         }
         if is_logits {
@@ -100,14 +144,68 @@ impl Writer<'_> {
         }
     }
 
-    /// `{name}.sum`, with the negative cut off where `relu`.
-    fn rectified(&mut self, name: &str, relu: bool) -> String {
-        let (sum, rectified) = (format!("{name}.sum"), format!("{name}.rectified"));
-        if !relu {
-            return sum;
+    /// The value that `op` reads of tensor `index`: flattened where the others are vectors, an image where it needs one.
+    fn seen(&mut self, op: &Op<Int8>, index: usize, as_vector: bool) -> String {
+        let source = self.real[&index].clone();
+        let is_vector = self.vectors.contains(&index);
+        let seen = format!("{}.from.{source}", op.name);
+        if as_vector && !is_vector {
+            self.nodes.push(node("Flatten", &[&source], &seen, vec![int("axis", 1)]));
+        } else if is_vector && !as_vector && !matches!(op.kind, Kind::Dense { .. }) {
+            let shape = self.quantized.network.tensors[index].shape;
+            // The batch stays as it is, which 0 says.
+            let sides = [0, shape.channels, shape.height, shape.width].map(|side| side as i64);
+            self.constants.push(constant(&format!("{seen}.shape"), &[4], &sides));
+            self.nodes.push(node("Reshape", &[&source, &format!("{seen}.shape")], &seen, Vec::new()));
+        } else {
+            return source;
         }
-        self.nodes.push(node("Relu", &[&sum], &rectified, Vec::new()));
-        rectified
+        seen
+    }
+
+    /// `{name}.sum` within `bounds`.
+    fn bounded(&mut self, name: &str, bounds: Bounds) -> String {
+        let sum = format!("{name}.sum");
+        if bounds.is_none() { sum } else { self.clip(name, &sum, bounds) }
+    }
+
+    fn clip(&mut self, name: &str, source: &str, bounds: Bounds) -> String {
+        let clipped = format!("{name}.bounded");
+        if bounds == Bounds::RELU {
+            self.nodes.push(node("Relu", &[source], &clipped, Vec::new()));
+            return clipped;
+        }
+        let ends = [("min", bounds.min), ("max", bounds.max)].map(|(end, value)| {
+            let constant = constant(&format!("{name}.{end}"), &[], &[value]);
+            let name = constant.name.clone();
+            self.constants.push(constant);
+            name
+        });
+        self.nodes.push(node("Clip", &[source, &ends[0], &ends[1]], &clipped, Vec::new()));
+        clipped
+    }
+
+    /// What the function makes of `source`.
+    fn function(&mut self, name: &str, source: String, function: Function) -> String {
+        let answer = format!("{name}.exact");
+        let mut push = |operator: &str, inputs: &[&str], output: &str, attributes| {
+            self.nodes.push(node(operator, inputs, output, attributes));
+        };
+        match function {
+            Function::Identity => return source,
+            Function::Clip(bounds) => return self.clip(name, &source, bounds),
+            Function::Sigmoid => push("Sigmoid", &[&source], &answer, Vec::new()),
+            Function::HardSwish => push("HardSwish", &[&source], &answer, Vec::new()),
+            Function::HardSigmoid { alpha, beta } => {
+                push("HardSigmoid", &[&source], &answer, vec![float("alpha", alpha), float("beta", beta)]);
+            }
+            Function::Silu => {
+                let gate = format!("{name}.gate");
+                push("Sigmoid", &[&source], &gate, Vec::new());
+                push("Mul", &[&source, &gate], &answer, Vec::new());
+            }
+        }
+        answer
     }
 
     fn max_pool(&mut self, name: &str, source: &str, window: &Window) -> String {

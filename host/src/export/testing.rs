@@ -25,10 +25,23 @@ impl Sketch {
         (0..count).map(|_| self.random.random_range(-1.0..1.0)).collect()
     }
 
-    /// Appends a node with one constant of random numbers for each of `constants`.
-    pub fn node(mut self, op: &str, constants: &[&[usize]], attributes: Vec<AttributeProto>) -> Self {
+    /// Appends a node that reads the one before it and one constant of random numbers for each of `constants`. It and its
+    /// output are called after the operator and its place, e.g. `conv0`.
+    pub fn node(self, op: &str, constants: &[&[usize]], attributes: Vec<AttributeProto>) -> Self {
+        let last = self.last.clone();
+        self.node_of(op, &[&last], constants, attributes)
+    }
+
+    /// As [`Self::node`], of the values `inputs`.
+    pub fn node_of(
+        mut self,
+        op: &str,
+        inputs: &[&str],
+        constants: &[&[usize]],
+        attributes: Vec<AttributeProto>,
+    ) -> Self {
         let output = format!("{}{}", op.to_lowercase(), self.graph.node.len());
-        let mut inputs = vec![self.last.clone()];
+        let mut inputs: Vec<String> = inputs.iter().map(|input| input.to_string()).collect();
         for (index, dims) in constants.iter().enumerate() {
             let name = format!("{output}.constant{index}");
             let numbers = self.numbers(dims.iter().product());
@@ -39,6 +52,28 @@ impl Sketch {
         self.graph.node.push(node(op, &inputs, &output, attributes));
         self.last = output;
         self
+    }
+
+    /// Appends a node that reads the one before it and the integers `values`.
+    pub fn with_ints(mut self, op: &str, values: &[i64], attributes: Vec<AttributeProto>) -> Self {
+        let name = format!("{}{}.ints", op.to_lowercase(), self.graph.node.len());
+        self.graph.initializer.push(constant(&name, &[values.len()], values));
+        let last = self.last.clone();
+        self.node_of(op, &[&last, &name], &[], attributes)
+    }
+
+    /// Appends a BatchNormalization as training leaves it behind.
+    pub fn batch_normalization(mut self, channels: usize) -> Self {
+        let output = format!("batchnormalization{}", self.graph.node.len());
+        let names = ["scale", "bias", "mean", "variance"].map(|what| format!("{output}.{what}"));
+        for name in &names {
+            let shift = if name.ends_with("scale") || name.ends_with("variance") { 1.2 } else { 0.0 };
+            let numbers: Vec<f32> = self.numbers(channels).into_iter().map(|x| shift + x / 2.0).collect();
+            self.graph.initializer.push(constant(name, &[channels], &numbers));
+        }
+        let last = self.last.clone();
+        let [a, b, c, d] = names.each_ref();
+        self.node_of("BatchNormalization", &[&last, a, b, c, d], &[], Vec::new())
     }
 
     /// The model, which answers with `[N, sides…]`.
@@ -59,10 +94,4 @@ pub fn tract(model: &ModelProto, sides: &[usize], input: &[f32]) -> Vec<f32> {
         .unwrap();
     let answers = model.run(tvec!(Tensor::from_shape(&shape, input).unwrap().into())).unwrap();
     answers[0].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
-}
-
-/// `[C, H·W]` → `[H·W, C]`.
-pub fn nhwc(nchw: &[f32], channels: usize) -> Vec<f32> {
-    let area = nchw.len() / channels;
-    (0..nchw.len()).map(|i| nchw[(i % channels) * area + i / channels]).collect()
 }

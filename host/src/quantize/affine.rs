@@ -1,6 +1,7 @@
 //! Scale and zero point of an activation; multiplier and left shift of a layer.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use firmware::kernels::Add;
 
 /// `real = scale · (integer − zero_point)`
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +53,47 @@ pub fn multiplier(scale: f64, left_shift: u8) -> Result<i32> {
         "the scale {scale:e} with a left shift of {left_shift} needs a multiplier of {multiplier}, outside 0..2³¹"
     );
     Ok(multiplier as i32)
+}
+
+/// Multipliers and shift of a sum of two activations: the most bits behind the point with which no sum leaves int32.
+pub fn sum(inputs: [Affine; 2], output: Affine, subtract: bool) -> Result<([i32; 2], u8)> {
+    let ratio = |input: Affine| f64::from(input.scale) / f64::from(output.scale);
+    let ratios = [ratio(inputs[0]), ratio(inputs[1]) * if subtract { -1.0 } else { 1.0 }];
+    let fitting = (0..=30u8).rev().find_map(|shift| {
+        let multipliers = ratios.map(|ratio| (ratio * f64::from(shift).exp2()).round());
+        let sum = Add {
+            // Casts saturate; what does not fit then is found.
+            multipliers: multipliers.map(|multiplier| multiplier as i32),
+            zero_points: inputs.map(|input| input.zero_point),
+            zero_point: output.zero_point,
+            shift,
+            output_min: i8::MIN,
+            output_max: i8::MAX,
+        };
+        let is_exact = multipliers.iter().all(|multiplier| multiplier.abs() < f64::from(i32::MAX));
+        (is_exact && sum.fits()).then_some((sum.multipliers, shift))
+    });
+    let Some((multipliers, shift)) = fitting else {
+        bail!(
+            "a sum's inputs have {:.0} and {:.0} times the range of its output; calibrate on more varied inputs",
+            ratios[0],
+            ratios[1]
+        )
+    };
+    Ok((multipliers, shift))
+}
+
+/// Multipliers and left shift of means over up to `places` places: `counts` are the numbers of places to divide by.
+pub fn mean(input: Affine, output: Affine, counts: &[usize]) -> Result<(Vec<i32>, u8)> {
+    let ratio = f64::from(input.scale) / f64::from(output.scale);
+    let scales: Vec<f64> = counts.iter().map(|&count| ratio / count as f64).collect();
+    let shift = left_shift(&scales);
+    let longest = 255 * counts.iter().max().copied().unwrap_or(1) as i64;
+    ensure!(
+        longest << shift <= i32::MAX.into(),
+        "a mean's input has {ratio:.0} times the range of its output; calibrate on more varied inputs"
+    );
+    Ok((scales.iter().map(|&scale| multiplier(scale, shift)).collect::<Result<_>>()?, shift))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub fn calibrate(
     network: &Network<Float>,
     inputs: &(dyn Fn(usize) -> Vec<f32> + Sync),
     count: usize,
-    input_affine: Affine,
+    input_affine: Option<Affine>,
     method: Method,
 ) -> Result<Calibration> {
     ensure!(count > 0, "calibration needs at least one input");
@@ -87,17 +87,41 @@ pub fn calibrate(
             (*min, *max) = (min.max(least), max.min(most));
         }
     }
+    unite(network, &mut ranges);
     let mut affine: Vec<Affine> = ranges.iter().map(|&[min, max]| Affine::over(min, max)).collect();
-    affine[network.input] = input_affine;
+    if let Some(input_affine) = input_affine {
+        affine[network.input] = input_affine;
+    }
     for op in &network.ops {
-        // A max-pool only selects: what it writes means what it read.
+        // A max-pool only selects: what it writes means what it read. A concatenation has one meaning with its inputs.
         match op.kind {
-            Kind::MaxPool2d { .. } => affine[op.output] = affine[op.inputs[0]],
-            Kind::Lookup { function } => affine[op.output] = function.output_affine(),
-            Kind::Conv2d { .. } | Kind::Dense { .. } => {}
+            Kind::MaxPool2d { .. } | Kind::Concat { .. } => affine[op.output] = affine[op.inputs[0]],
+            Kind::Lookup { function } => {
+                affine[op.output] = function.output_affine().unwrap_or(affine[op.output]);
+            }
+            _ => {}
         }
     }
     Ok(Calibration { affine, seen })
+}
+
+/// Tensors that are joined by concatenations, or by max-pools on the way to one, have one range: the union of theirs.
+fn unite(network: &Network<Float>, ranges: &mut [[f32; 2]]) {
+    let joining: Vec<_> =
+        network.ops.iter().filter(|op| matches!(op.kind, Kind::Concat { .. } | Kind::MaxPool2d { .. })).collect();
+    let mut changed = joining.iter().any(|op| matches!(op.kind, Kind::Concat { .. }));
+    while std::mem::take(&mut changed) {
+        for op in &joining {
+            let tensors = || op.inputs.iter().chain([&op.output]);
+            let union = tensors().fold([f32::INFINITY, f32::NEG_INFINITY], |[min, max], &tensor| {
+                [ranges[tensor][0].min(min), ranges[tensor][1].max(max)]
+            });
+            for &tensor in tensors() {
+                changed |= ranges[tensor] != union;
+                ranges[tensor] = union;
+            }
+        }
+    }
 }
 
 /// Smallest and largest of `values`; NaN if there is one.

@@ -4,6 +4,7 @@
 //! not depend on the machine: the same model and images give the same ranges, and so the same container,
 //! everywhere.
 
+use super::bounds::Bounds;
 use super::network::{Float, Kind, Network, Shape, Window};
 
 /// A [`Network`] with its weights transposed, so that the innermost loop runs over output channels.
@@ -33,23 +34,46 @@ impl<'n> Evaluator<'n> {
             let source = &tensors[op.inputs[0]];
             let (from, to) = (network.input_shape(op), network.output_shape(op));
             tensors[op.output] = match &op.kind {
-                Kind::Conv2d { parameters, window, relu, pool } => {
+                Kind::Conv2d { parameters, window, bounds, pool } => {
                     let whole = Shape { height: to.height * pool[0], width: to.width * pool[1], ..to };
                     let mut values = conv2d(source, from, weights, &parameters.bias, window, whole);
-                    if *relu {
-                        rectify(&mut values);
-                    }
+                    clamp(&mut values, *bounds);
                     let pool = Window { kernel: *pool, stride: *pool, padding: [0; 4] };
                     if pool.kernel == [1, 1] { values } else { max_pool2d(&values, whole, &pool, to) }
                 }
+                Kind::DepthwiseConv2d { parameters, window, bounds } => {
+                    let mut values = depthwise_conv2d(source, from, weights, &parameters.bias, window, to);
+                    clamp(&mut values, *bounds);
+                    values
+                }
+                Kind::Add { subtract, bounds } => {
+                    let sign = if *subtract { -1.0 } else { 1.0 };
+                    let mut values: Vec<f32> =
+                        source.iter().zip(&tensors[op.inputs[1]]).map(|(a, b)| a + sign * b).collect();
+                    clamp(&mut values, *bounds);
+                    values
+                }
+                Kind::Concat { axis } => {
+                    let count: usize = [to.height, to.width, to.channels][..*axis].iter().product();
+                    let run = |input: &usize, place: usize| {
+                        let length = tensors[*input].len() / count;
+                        &tensors[*input][place * length..][..length]
+                    };
+                    (0..count)
+                        .flat_map(|place| op.inputs.iter().flat_map(move |input| run(input, place).to_vec()))
+                        .collect()
+                }
+                Kind::AveragePool2d { window, padded, bounds } => {
+                    let mut values = average_pool2d(source, from, window, *padded, to);
+                    clamp(&mut values, *bounds);
+                    values
+                }
                 Kind::MaxPool2d { window } => max_pool2d(source, from, window, to),
                 Kind::Lookup { function } => source.iter().map(|&x| function.apply(x)).collect(),
-                Kind::Dense { parameters, relu } => {
+                Kind::Dense { parameters, bounds } => {
                     let mut values = parameters.bias.clone();
                     accumulate(&mut values, source, weights);
-                    if *relu {
-                        rectify(&mut values);
-                    }
+                    clamp(&mut values, *bounds);
                     values
                 }
             };
@@ -73,10 +97,8 @@ fn accumulate(sums: &mut [f32], inputs: &[f32], weights: &[f32]) {
     }
 }
 
-fn rectify(values: &mut [f32]) {
-    for value in values {
-        *value = value.max(0.0);
-    }
+fn clamp(values: &mut [f32], bounds: Bounds) {
+    values.iter_mut().for_each(|value| *value = bounds.apply(*value));
 }
 
 /// The `to.height × to.width` first places of the convolution; `weights` are HWIO.
@@ -94,6 +116,43 @@ fn conv2d(x: &[f32], from: Shape, weights: &[f32], bias: &[f32], window: &Window
             let weights = &weights[row * row_weights + columns.start * from.channels * to.channels..];
             accumulate(&mut y[start..], &x[first..first + columns.len() * from.channels], weights);
         }
+    }
+    y
+}
+
+/// As [`conv2d`], each channel by itself; `weights` are HWC.
+fn depthwise_conv2d(x: &[f32], from: Shape, weights: &[f32], bias: &[f32], window: &Window, to: Shape) -> Vec<f32> {
+    let channels = from.channels;
+    let mut y = Vec::with_capacity(to.elements());
+    for (top, left) in places(window, to) {
+        let start = y.len();
+        y.extend_from_slice(bias);
+        for row in inside(top, window.kernel[0], from.height) {
+            for column in inside(left, window.kernel[1], from.width) {
+                let place = (top + row as isize) as usize * from.width + (left + column as isize) as usize;
+                let values = x[place * channels..].iter().zip(&weights[(row * window.kernel[1] + column) * channels..]);
+                y[start..].iter_mut().zip(values).for_each(|(sum, (x, w))| *sum += x * w);
+            }
+        }
+    }
+    y
+}
+
+fn average_pool2d(x: &[f32], from: Shape, window: &Window, padded: bool, to: Shape) -> Vec<f32> {
+    let channels = from.channels;
+    let mut y = Vec::with_capacity(to.elements());
+    for (top, left) in places(window, to) {
+        let start = y.len();
+        y.resize(start + channels, 0.0);
+        let [rows, columns] = [inside(top, window.kernel[0], from.height), inside(left, window.kernel[1], from.width)];
+        let count = if padded { window.kernel[0] * window.kernel[1] } else { rows.len() * columns.len() };
+        for row in rows {
+            for column in columns.clone() {
+                let place = (top + row as isize) as usize * from.width + (left + column as isize) as usize;
+                y[start..].iter_mut().zip(&x[place * channels..]).for_each(|(sum, x)| *sum += x);
+            }
+        }
+        y[start..].iter_mut().for_each(|sum| *sum /= count as f32);
     }
     y
 }

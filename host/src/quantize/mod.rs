@@ -10,12 +10,14 @@
 //! | [`float`] | evaluates the float form, in an order of additions that is the same on every machine |
 //! | [`calibrate`] | which range each activation takes over a set of images |
 //! | [`affine`] | scale and zero point of an activation; multiplier and left shift of a layer |
+//! | [`bounds`] | what an output is clamped to |
 //! | [`weights`] | int8 weights, int32 biases, accumulator bounds |
 //! | [`lstm`] | a recurrence in float and in int8 |
 //! | [`codebook`] | a table of vectors as bytes that stand for parts of them |
 //! | [`four_bit`] | a table of vectors as four bits a value and a multiplier a row |
 
 pub mod affine;
+pub mod bounds;
 pub mod calibrate;
 pub mod codebook;
 pub mod float;
@@ -26,6 +28,7 @@ pub mod network;
 pub mod weights;
 
 pub use affine::Affine;
+pub use bounds::Bounds;
 pub use calibrate::{Calibration, Method};
 pub use codebook::{Codebook, product_quantize};
 pub use four_bit::four_bit_rows;

@@ -1,6 +1,7 @@
 //! What is quantized: operators over NHWC activations, N = 1.
 
 use super::affine::Affine;
+use super::bounds::Bounds;
 use anyhow::{Result, bail};
 pub use firmware::kernels::{Shape, Window};
 
@@ -9,9 +10,42 @@ pub use firmware::kernels::{Shape, Window};
 pub struct Tensor {
     /// Unique, for people: the name of the node that makes it.
     pub name: String,
-    /// Name of the ONNX value that holds the same numbers (NCHW there, NHWC here); none where fusing left no such value.
+    /// Name of the ONNX value that holds the same numbers; none where fusing left no such value.
     pub value: Option<String>,
     pub shape: Shape,
+    /// The axes of `shape` (rows, columns, channels: 0, 1, 2) in the order in which the ONNX value has them, the outermost
+    /// first: `[2, 0, 1]` for NCHW.
+    pub onnx_order: [usize; 3],
+}
+
+impl Tensor {
+    /// The ONNX value's numbers as this tensor holds them.
+    pub fn from_onnx(&self, values: &[f32]) -> Vec<f32> {
+        onnx_indices(self.shape, self.onnx_order).into_iter().map(|index| values[index]).collect()
+    }
+
+    /// This tensor's numbers in the ONNX value's order.
+    pub fn to_onnx(&self, values: &[f32]) -> Vec<f32> {
+        let mut onnx = vec![0.0; values.len()];
+        onnx_indices(self.shape, self.onnx_order)
+            .into_iter()
+            .zip(values)
+            .for_each(|(index, value)| onnx[index] = *value);
+        onnx
+    }
+}
+
+/// For each value of a tensor of `shape`, the index by which ONNX counts it; `order` is that of [`Tensor::onnx_order`].
+pub fn onnx_indices(shape: Shape, order: [usize; 3]) -> Vec<usize> {
+    let sides = [shape.height, shape.width, shape.channels];
+    let mut steps = [0; 3];
+    let mut step = 1;
+    for axis in order.into_iter().rev() {
+        steps[axis] = step;
+        step *= sides[axis];
+    }
+    let places = (0..shape.height).flat_map(|y| (0..shape.width).map(move |x| y * steps[0] + x * steps[1]));
+    places.flat_map(|place| (0..shape.channels).map(move |channel| place + channel * steps[2])).collect()
 }
 
 /// Max-pool whose stride equals its window, fused behind a convolution (floor mode); `[1, 1]` is none.
@@ -20,21 +54,39 @@ pub type Pool = [usize; 2];
 /// What an operator does; `P` is its weights and bias, [`Float`] or [`Int8`](super::Int8).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind<P> {
-    /// Convolution, then ReLU, then max-pool.
-    Conv2d { parameters: P, window: Window, relu: bool, pool: Pool },
+    /// Convolution, then bounds (ReLU), then max-pool.
+    Conv2d { parameters: P, window: Window, bounds: Bounds, pool: Pool },
+    /// Convolution of each channel by itself, then bounds; the weights are `[channel][kernel row][kernel column]`.
+    DepthwiseConv2d { parameters: P, window: Window, bounds: Bounds },
+    /// Sum of its two inputs, the second one times −1 where `subtract`, then bounds.
+    Add { subtract: bool, bounds: Bounds },
+    /// Two or three activations one behind the other along an axis: 0 for rows, 1 for columns, 2 for channels.
+    Concat { axis: usize },
+    /// Mean over the window, then bounds; `padded` tells whether places in the padding count, as zeros.
+    AveragePool2d { window: Window, padded: bool, bounds: Bounds },
     /// Max-pool; padded places never win.
     MaxPool2d { window: Window },
     /// A function of each value by itself.
     Lookup { function: Function },
-    /// Matrix–vector product over the input flattened in NHWC order, then ReLU.
-    Dense { parameters: P, relu: bool },
+    /// Matrix–vector product over the input flattened in NHWC order, then bounds.
+    Dense { parameters: P, bounds: Bounds },
 }
 
 /// What a [`Kind::Lookup`] computes; on a device it is a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Function {
     /// `1 / (1 + e⁻ˣ)`
     Sigmoid,
+    /// `x`, in another scale.
+    Identity,
+    /// The nearest value within bounds, where no layer before can do it.
+    Clip(Bounds),
+    /// `x · clamp(x/6 + 1/2, 0, 1)`
+    HardSwish,
+    /// `clamp(alpha · x + beta, 0, 1)`
+    HardSigmoid { alpha: f32, beta: f32 },
+    /// `x / (1 + e⁻ˣ)`, also called swish.
+    Silu,
 }
 
 impl Function {
@@ -42,13 +94,23 @@ impl Function {
     pub fn apply(self, x: f32) -> f32 {
         match self {
             Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Identity => x,
+            Self::Clip(bounds) => bounds.apply(x),
+            Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+            Self::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
+            Self::Silu => x / (1.0 + (-x).exp()),
         }
     }
 
-    /// As ONNX calls it.
-    pub fn onnx(self) -> &'static str {
+    /// Short name, for people.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Sigmoid => "Sigmoid",
+            Self::Sigmoid => "sigmoid",
+            Self::Identity => "requantize",
+            Self::Clip(_) => "clip",
+            Self::HardSwish => "hard_swish",
+            Self::HardSigmoid { .. } => "hard_sigmoid",
+            Self::Silu => "silu",
         }
     }
 
@@ -57,14 +119,19 @@ impl Function {
         match self {
             // Half a step from 0 and from 1: σ(±6.232) = ½ ± (½ − 1/510).
             Self::Sigmoid => [-6.232, 6.232],
+            Self::Clip(bounds) => [bounds.min, bounds.max],
+            Self::HardSwish => [-3.0, f32::INFINITY],
+            Self::HardSigmoid { alpha, beta } if alpha > 0.0 => [-beta / alpha, (1.0 - beta) / alpha],
+            Self::Identity | Self::Silu | Self::HardSigmoid { .. } => [f32::NEG_INFINITY, f32::INFINITY],
         }
     }
 
-    /// Scale and zero point of its output, whatever the inputs.
-    pub fn output_affine(self) -> Affine {
+    /// Scale and zero point of its output where they are the same whatever the inputs.
+    pub fn output_affine(self) -> Option<Affine> {
         match self {
             // 0 and 1 are hit exactly.
-            Self::Sigmoid => Affine::PIXEL,
+            Self::Sigmoid | Self::HardSigmoid { .. } => Some(Affine::PIXEL),
+            Self::Identity | Self::Clip(_) | Self::HardSwish | Self::Silu => None,
         }
     }
 }
@@ -98,6 +165,8 @@ pub struct Network<P> {
     pub ops: Vec<Op<P>>,
     /// Index of the tensor that the application fills.
     pub input: usize,
+    /// Dimensions of ONNX's input, the batch of 1 in front.
+    pub input_sides: Vec<usize>,
     /// Index of the tensor that holds the answer.
     pub output: usize,
 }
@@ -119,9 +188,10 @@ impl<P> Network<P> {
         inputs + usize::from(self.output == index)
     }
 
-    /// Whether `op` writes logits: the dense layer without ReLU at the end, whose answer stays int32.
+    /// Whether `op` writes logits: the dense layer without bounds at the end, whose answer stays int32.
     pub fn is_logits(&self, op: &Op<P>) -> bool {
-        op.output == self.output && matches!(op.kind, Kind::Dense { relu: false, .. })
+        let is_last = op.output == self.output && self.readers(op.output) == 1;
+        is_last && matches!(op.kind, Kind::Dense { bounds, .. } if bounds.is_none())
     }
 
     /// Multiplications of `op` for one input; those of places that only a dropped row or column needs are not counted.
@@ -133,7 +203,12 @@ impl<P> Network<P> {
                 output.elements() * pool[0] * pool[1] * window.kernel[0] * window.kernel[1] * input.channels
             }
             Kind::Dense { .. } => input.elements() * output.elements(),
-            Kind::MaxPool2d { .. } | Kind::Lookup { .. } => 0,
+            Kind::DepthwiseConv2d { window, .. } => output.elements() * window.kernel[0] * window.kernel[1],
+            Kind::Add { .. }
+            | Kind::Concat { .. }
+            | Kind::AveragePool2d { .. }
+            | Kind::MaxPool2d { .. }
+            | Kind::Lookup { .. } => 0,
         }
     }
 
@@ -142,17 +217,28 @@ impl<P> Network<P> {
         let mut ops = Vec::with_capacity(self.ops.len());
         for op in &self.ops {
             let kind = match &op.kind {
-                Kind::Conv2d { parameters, window, relu, pool } => {
-                    Kind::Conv2d { parameters: convert(op, parameters)?, window: *window, relu: *relu, pool: *pool }
+                Kind::Conv2d { parameters, window, bounds, pool } => {
+                    Kind::Conv2d { parameters: convert(op, parameters)?, window: *window, bounds: *bounds, pool: *pool }
+                }
+                Kind::DepthwiseConv2d { parameters, window, bounds } => {
+                    Kind::DepthwiseConv2d { parameters: convert(op, parameters)?, window: *window, bounds: *bounds }
+                }
+                Kind::Add { subtract, bounds } => Kind::Add { subtract: *subtract, bounds: *bounds },
+                Kind::Concat { axis } => Kind::Concat { axis: *axis },
+                Kind::AveragePool2d { window, padded, bounds } => {
+                    Kind::AveragePool2d { window: *window, padded: *padded, bounds: *bounds }
                 }
                 Kind::MaxPool2d { window } => Kind::MaxPool2d { window: *window },
                 Kind::Lookup { function } => Kind::Lookup { function: *function },
-                Kind::Dense { parameters, relu } => Kind::Dense { parameters: convert(op, parameters)?, relu: *relu },
+                Kind::Dense { parameters, bounds } => {
+                    Kind::Dense { parameters: convert(op, parameters)?, bounds: *bounds }
+                }
             };
             ops.push(Op { name: op.name.clone(), kind, inputs: op.inputs.clone(), output: op.output });
         }
         let Self { name, tensors, input, output, .. } = self;
-        Ok(Network { name: name.clone(), tensors: tensors.clone(), ops, input: *input, output: *output })
+        let input_sides = self.input_sides.clone();
+        Ok(Network { name: name.clone(), tensors: tensors.clone(), ops, input: *input, input_sides, output: *output })
     }
 }
 
@@ -160,23 +246,59 @@ impl<P> Op<P> {
     /// Weights and bias, where the op has some.
     pub fn parameters(&self) -> Option<&P> {
         match &self.kind {
-            Kind::Conv2d { parameters, .. } | Kind::Dense { parameters, .. } => Some(parameters),
-            Kind::MaxPool2d { .. } | Kind::Lookup { .. } => None,
+            Kind::Conv2d { parameters, .. }
+            | Kind::DepthwiseConv2d { parameters, .. }
+            | Kind::Dense { parameters, .. } => Some(parameters),
+            Kind::Add { .. }
+            | Kind::Concat { .. }
+            | Kind::AveragePool2d { .. }
+            | Kind::MaxPool2d { .. }
+            | Kind::Lookup { .. } => None,
+        }
+    }
+
+    /// As [`Self::parameters`], to change them.
+    pub fn parameters_mut(&mut self) -> Option<&mut P> {
+        match &mut self.kind {
+            Kind::Conv2d { parameters, .. }
+            | Kind::DepthwiseConv2d { parameters, .. }
+            | Kind::Dense { parameters, .. } => Some(parameters),
+            Kind::Add { .. }
+            | Kind::Concat { .. }
+            | Kind::AveragePool2d { .. }
+            | Kind::MaxPool2d { .. }
+            | Kind::Lookup { .. } => None,
+        }
+    }
+
+    /// What its output is clamped to; `None` for an op that cannot clamp.
+    pub fn bounds_mut(&mut self) -> Option<&mut Bounds> {
+        match &mut self.kind {
+            Kind::Conv2d { bounds, .. }
+            | Kind::DepthwiseConv2d { bounds, .. }
+            | Kind::Add { bounds, .. }
+            | Kind::AveragePool2d { bounds, .. }
+            | Kind::Dense { bounds, .. } => Some(bounds),
+            Kind::Concat { .. } | Kind::MaxPool2d { .. } | Kind::Lookup { .. } => None,
         }
     }
 
     /// Short name of what it does, e.g. `conv2d+relu+pool`.
     pub fn describe(&self) -> String {
         match &self.kind {
-            Kind::Conv2d { relu, pool, .. } => {
-                let relu = if *relu { "+relu" } else { "" };
+            Kind::Conv2d { bounds, pool, .. } => {
                 let pool = if *pool == [1, 1] { "" } else { "+pool" };
-                format!("conv2d{relu}{pool}")
+                format!("conv2d{}{pool}", bounds.describe())
             }
+            Kind::DepthwiseConv2d { bounds, .. } => format!("depthwise_conv2d{}", bounds.describe()),
+            Kind::Add { subtract, bounds } => {
+                format!("{}{}", if *subtract { "subtract" } else { "add" }, bounds.describe())
+            }
+            Kind::Concat { .. } => "concat".into(),
+            Kind::AveragePool2d { bounds, .. } => format!("average_pool2d{}", bounds.describe()),
             Kind::MaxPool2d { .. } => "max_pool2d".into(),
-            Kind::Lookup { function } => function.onnx().to_lowercase(),
-            Kind::Dense { relu: true, .. } => "dense+relu".into(),
-            Kind::Dense { relu: false, .. } => "dense".into(),
+            Kind::Lookup { function } => function.name().into(),
+            Kind::Dense { bounds, .. } => format!("dense{}", bounds.describe()),
         }
     }
 }

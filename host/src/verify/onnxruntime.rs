@@ -2,7 +2,7 @@
 
 use super::Activations;
 use crate::export::qdq;
-use crate::quantize::{Network, Shape};
+use crate::quantize::{Network, Tensor};
 use crate::runtime::Inference;
 use anyhow::{Context, Result};
 use prost::Message;
@@ -11,71 +11,57 @@ use tract_onnx::pb::{ModelProto, ValueInfoProto};
 /// A session that answers with the layers' values beside the model's answer.
 pub struct OnnxRuntime {
     inference: Inference,
-    input: String,
-    /// With the batch of 1 in front, as the model wants it.
+    /// Index of the network's input, and the dimensions that the model wants it in.
+    input: usize,
     input_sides: Vec<usize>,
-    /// For each tensor the value that holds it, and its shape.
-    values: Vec<(Option<String>, Shape)>,
+    /// The network's tensors, each with the value of this model that holds it.
+    tensors: Vec<Tensor>,
 }
 
 impl OnnxRuntime {
     /// The float `model` that `network` was lowered from.
     pub fn float<P>(model: &[u8], network: &Network<P>) -> Result<Self> {
-        Self::new(model, network, |index| network.tensors[index].value.clone())
+        Self::new(model, network.tensors.clone(), network.input, network.input_sides.clone())
     }
 
-    /// The QDQ `model` of `network`.
+    /// The QDQ `model` of `network`, which is written in NCHW whatever the float model was.
     pub fn int8<P>(model: &[u8], network: &Network<P>) -> Result<Self> {
-        Self::new(model, network, |index| Some(qdq::value_name(network, index)))
+        let mut tensors = network.tensors.clone();
+        for (index, tensor) in tensors.iter_mut().enumerate() {
+            tensor.value = Some(qdq::value_name(network, index));
+            tensor.onnx_order = [2, 0, 1];
+        }
+        // What is fed is the input itself, before it is rounded.
+        let input = network.input;
+        tensors[input].value = Some(qdq::base(&network.tensors[input]).into());
+        let sides = [1].into_iter().chain(qdq::input_sides(tensors[input].shape)).collect();
+        Self::new(model, tensors, input, sides)
     }
 
-    fn new<P>(model: &[u8], network: &Network<P>, value: impl Fn(usize) -> Option<String>) -> Result<Self> {
+    fn new(model: &[u8], tensors: Vec<Tensor>, input: usize, input_sides: Vec<usize>) -> Result<Self> {
         let mut model = ModelProto::decode(model).context("the ONNX file is broken; export the model again")?;
         let graph = model.graph.as_mut().context("the ONNX file holds no graph; export the model again")?;
-        let input = network.tensors[network.input].value.clone().unwrap_or_default();
-        let values: Vec<_> = (0..network.tensors.len()).map(|i| (value(i), network.tensors[i].shape)).collect();
-        for name in values.iter().filter_map(|(name, _)| name.as_ref()) {
+        for name in tensors.iter().filter_map(|tensor| tensor.value.as_ref()) {
             let known = graph.output.iter().chain(&graph.input).any(|value| value.name == *name);
             if !known {
                 graph.output.push(ValueInfoProto { name: name.clone(), ..Default::default() });
             }
         }
-        let rank = onnx_rank(graph.input.iter().find(|value| value.name == input));
-        let Shape { height, width, channels } = network.tensors[network.input].shape;
-        let input_sides = if rank == Some(2) { vec![1, channels] } else { vec![1, channels, height, width] };
-        Ok(Self { inference: Inference::from_bytes(&model.encode_to_vec())?, input, input_sides, values })
+        Ok(Self { inference: Inference::from_bytes(&model.encode_to_vec())?, input, input_sides, tensors })
     }
 
     /// The layers' values for one `input` (NHWC).
     pub fn run(&mut self, input: &[f32]) -> Result<Activations> {
-        let nchw = channels_first(input, self.input_sides[1]);
-        let answers = self.inference.run(&[(&self.input, &self.input_sides, &nchw)])?;
-        let values = self.values.iter().map(|(name, shape)| {
-            let name = name.as_ref()?;
-            if *name == self.input {
+        let taken = &self.tensors[self.input];
+        let name = taken.value.as_deref().unwrap_or_default();
+        let answers = self.inference.run(&[(name, &self.input_sides, &taken.to_onnx(input))])?;
+        let values = self.tensors.iter().enumerate().map(|(index, tensor)| {
+            if index == self.input {
                 return Some(input.to_vec());
             }
-            let (_, _, values) = answers.iter().find(|(answer, ..)| answer == name)?;
-            Some(channels_last(values, shape.channels))
+            let (_, _, values) = answers.iter().find(|(answer, ..)| Some(answer) == tensor.value.as_ref())?;
+            Some(tensor.from_onnx(values))
         });
         Ok(values.collect())
     }
-}
-
-fn onnx_rank(value: Option<&ValueInfoProto>) -> Option<usize> {
-    use tract_onnx::pb::type_proto::Value::TensorType;
-    let TensorType(tensor) = value?.r#type.as_ref()?.value.as_ref()?;
-    Some(tensor.shape.as_ref()?.dim.len())
-}
-
-/// `[H·W, C]` → `[C, H·W]`.
-fn channels_first(nhwc: &[f32], channels: usize) -> Vec<f32> {
-    let area = nhwc.len() / channels;
-    (0..nhwc.len()).map(|i| nhwc[(i % area) * channels + i / area]).collect()
-}
-
-/// `[C, H·W]` → `[H·W, C]`.
-fn channels_last(nchw: &[f32], channels: usize) -> Vec<f32> {
-    let area = nchw.len() / channels;
-    (0..nchw.len()).map(|i| nchw[(i % channels) * area + i / channels]).collect()
 }

@@ -1,51 +1,61 @@
-//! Activations: ReLU, which joins the layer before it, and those that become a table.
+//! Activations: bounds, which join the layer before them, and functions that become a table.
 
 use super::onnx::Node;
 use super::{Lowering, Refusal, Value, refuse};
-use crate::quantize::{Function, Kind};
+use crate::quantize::{Bounds, Function, Kind};
 
 /// Sigmoid and the like: a table of 256 answers.
 pub fn lookup<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, function: Function) -> Result<(), Refusal> {
-    let Value { tensor, flat } = lowering.activation(node)?;
+    let Value { tensor, view } = lowering.activation(node)?;
     let shape = lowering.network.tensors[tensor].shape;
-    lowering.push(node, Kind::Lookup { function }, tensor, shape, flat)
+    lowering.push(node, Kind::Lookup { function }, &[tensor], shape, view)
 }
 
-/// Relu: the convolution or dense layer before it clamps. Through a max-pool the two change places, which
-/// changes no number: both are monotone, so max(relu(x)) = relu(max(x)).
-pub fn relu<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
-    let Value { tensor, flat } = lowering.activation(node)?;
+/// Clip: attributes up to opset 10, inputs since.
+pub fn clip<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
+    let end = |index: usize, name: &str, default: f32| match node.input(index) {
+        Some(_) => Ok(lowering.constants.floats(node, index, name)?.1.first().copied().unwrap_or(default)),
+        None => Ok(node.float(name, default)),
+    };
+    let bounds = Bounds { min: end(1, "min", f32::NEG_INFINITY)?, max: end(2, "max", f32::INFINITY)? };
+    // Old exporters write the largest float for no bound.
+    let bounds = Bounds {
+        min: if bounds.min <= f32::MIN { f32::NEG_INFINITY } else { bounds.min },
+        max: if bounds.max >= f32::MAX { f32::INFINITY } else { bounds.max },
+    };
+    if bounds.min > bounds.max || bounds.min.is_nan() || bounds.max.is_nan() {
+        return refuse(format!("it clips to [{}, {}]", bounds.min, bounds.max), "give it a range");
+    }
+    if bounds.is_none() { lowering.alias(node, |view, _| Ok(view)) } else { clamp(lowering, node, bounds) }
+}
+
+/// Relu and Clip: the layer before clamps. Through a max-pool the two change places, which changes no number: both are
+/// monotone, so max(relu(x)) = relu(max(x)). Where no layer can do it, or where another node reads the value as it is, it is
+/// a table.
+pub fn clamp<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, bounds: Bounds) -> Result<(), Refusal> {
+    let Value { tensor, view } = lowering.activation(node)?;
     let mut through = vec![tensor];
     let layer = loop {
         let current = through[through.len() - 1];
-        let Some(index) = lowering.network.ops.iter().position(|op| op.output == current) else {
-            return refuse("it stands at the model's input", "remove it: the input is never negative");
+        let maker = lowering.network.ops.iter().position(|op| op.output == current);
+        let is_shared = lowering.readers[current] > 1;
+        let Some(index) = maker.filter(|_| !is_shared) else {
+            return lookup(lowering, node, Function::Clip(bounds));
         };
-        match lowering.network.ops[index].kind {
-            Kind::Conv2d { .. } | Kind::Dense { .. } => break index,
-            Kind::MaxPool2d { .. } => through.push(lowering.network.ops[index].inputs[0]),
-            Kind::Lookup { .. } => {
-                return refuse(
-                    "it stands behind another activation",
-                    "let it follow a convolution, a dense layer or a pool",
-                );
-            }
+        let op = &mut lowering.network.ops[index];
+        if op.bounds_mut().is_some() {
+            break index;
+        }
+        match op.kind {
+            Kind::MaxPool2d { .. } => through.push(op.inputs[0]),
+            _ => return lookup(lowering, node, Function::Clip(bounds)),
         }
     };
-    let names = through.iter().filter_map(|&tensor| lowering.network.tensors[tensor].value.as_deref());
-    let shared = names.chain(node.input(0)).find(|name| lowering.uses.get(name).is_some_and(|&uses| uses > 1));
-    if let Some(shared) = shared {
-        return refuse(
-            format!("it needs {shared} rectified, which another node reads as it is"),
-            "let every reader take the Relu's output",
-        );
+    if let Some(old) = lowering.network.ops[layer].bounds_mut() {
+        *old = old.then(bounds);
     }
-    if let Kind::Conv2d { relu, .. } | Kind::Dense { relu, .. } = &mut lowering.network.ops[layer].kind {
-        *relu = true;
-    }
-    // What lies before the pool is rectified now, which no ONNX value is.
+    // What lies before the pool is clamped now, which no ONNX value is.
     through.iter().for_each(|&tensor| lowering.network.tensors[tensor].value = None);
-    lowering.network.tensors[tensor].value = Some(node.output().into());
-    lowering.values.insert(node.output(), Some(Value { tensor, flat }));
+    lowering.becomes(node, tensor, view);
     Ok(())
 }

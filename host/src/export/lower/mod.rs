@@ -1,25 +1,33 @@
 //! ONNX graph → [`Network<Float>`]: shapes inferred, NCHW turned into NHWC, all that is unsupported named at once.
 //!
-//! Images are `[N, C, H, W]`, vectors `[N, C]`; N is the batch, which stays out of the network. Flatten moves
-//! nothing: a value only remembers that ONNX counts it in NCHW order, and the Gemm that reads it gets its
-//! weights' columns re-ordered. So no transpose is left to run on a device.
+//! N is the batch, which stays out of the network. Transpose, Reshape, Flatten and their like move nothing: a value only
+//! remembers how ONNX sees it ([`view`]), and the Gemm that reads it gets its weights' columns re-ordered. So no
+//! transpose is left to run on a device.
 //!
 //! A new operator is one rule: a function in a file here, a line in [`Lowering::node`], and what it becomes in
 //! [`Kind`](crate::quantize::Kind).
 
 mod activation;
+#[cfg(test)]
+mod branch_tests;
 mod conv;
 mod dense;
+mod join;
 pub(super) mod onnx;
+mod pool;
 mod reshape;
+mod scale;
 #[cfg(test)]
 mod tests;
+mod view;
+mod window;
 
-use crate::quantize::{Float, Function, Kind, Network, Op, Shape, Tensor};
+use crate::quantize::{Bounds, Float, Function, Kind, Network, Op, Shape, Tensor};
 use anyhow::{Context, Result, bail, ensure};
 use onnx::{Constants, Node};
 use std::collections::HashMap;
-use tract_onnx::pb::{ModelProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use view::{Axis, View};
 
 /// Why a node cannot be lowered, and what to do about it.
 pub(super) struct Refusal {
@@ -33,20 +41,25 @@ fn refuse<T>(reason: impl Into<String>, remedy: impl Into<String>) -> Result<T, 
 }
 
 /// What an ONNX value stands for.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Value {
     /// Index of the tensor.
     tensor: usize,
-    /// Whether ONNX sees it as `[N, C·H·W]`, in NCHW order.
-    flat: bool,
+    /// How ONNX sees it.
+    view: View,
 }
 
 struct Lowering<'m> {
     constants: Constants<'m>,
+    graph: &'m GraphProto,
     /// How often a value is read by nodes or is an answer of the graph.
     uses: HashMap<&'m str, usize>,
     /// `None` for values that come from a refused node: whoever reads them is refused no second time.
     values: HashMap<&'m str, Option<Value>>,
+    /// How often each tensor is read, under whatever name, as far as it is known.
+    readers: Vec<usize>,
+    /// Zeros around a value, which the convolutions that read it take over: top, left, bottom, right.
+    padding: HashMap<&'m str, [usize; 4]>,
     network: Network<Float>,
 }
 
@@ -68,8 +81,23 @@ pub fn lower(model: &ModelProto, name: &str) -> Result<Network<Float>> {
     let mut uses = HashMap::new();
     let read = graph.node.iter().flat_map(|node| &node.input).chain([&output.name]);
     read.for_each(|value| *uses.entry(value.as_str()).or_insert(0) += 1);
-    let network = Network { name: name.into(), tensors: Vec::new(), ops: Vec::new(), input: 0, output: 0 };
-    let mut lowering = Lowering { constants, uses, values: HashMap::new(), network };
+    let network = Network {
+        name: name.into(),
+        tensors: Vec::new(),
+        ops: Vec::new(),
+        input: 0,
+        input_sides: Vec::new(),
+        output: 0,
+    };
+    let mut lowering = Lowering {
+        constants,
+        graph,
+        uses,
+        values: HashMap::new(),
+        readers: Vec::new(),
+        padding: HashMap::new(),
+        network,
+    };
     lowering.input(input)?;
     let mut refused = Vec::new();
     for (index, node) in graph.node.iter().enumerate() {
@@ -88,19 +116,55 @@ pub fn lower(model: &ModelProto, name: &str) -> Result<Network<Float>> {
 impl<'m> Lowering<'m> {
     fn input(&mut self, input: &'m ValueInfoProto) -> Result<()> {
         let sides = onnx::sides(input)?;
-        let (shape, flat) = match sides[..] {
-            [channels, height, width] => (Shape { height, width, channels }, false),
-            [length] => (Shape::vector(length), true),
-            _ => bail!(
-                "input {} has {} dimensions behind the batch; [N, C, H, W] and [N, C] are supported",
-                input.name,
-                sides.len()
-            ),
+        let rank = sides.len() + 1;
+        ensure!(
+            (2..=4).contains(&rank),
+            "input {} has {} dimensions behind the batch; [N, C, H, W], [N, H, W, C], [N, C, L] and [N, C] are supported",
+            input.name,
+            sides.len()
+        );
+        let view = if self.is_channels_last(&input.name, rank) {
+            View::channels_last(rank)
+        } else {
+            View::channels_first(rank)
         };
+        let mut shape = Shape { height: 1, width: 1, channels: 1 };
+        for (index, &side) in sides.iter().enumerate() {
+            // Each dimension behind the batch is one axis, of any length as yet.
+            match view.axis(index + 1, Shape { height: 2, width: 2, channels: 2 }) {
+                Some(Some(Axis::Row)) => shape.height = side,
+                Some(Some(Axis::Column)) => shape.width = side,
+                _ => shape.channels = side,
+            }
+        }
         check_size(shape).map_err(|refusal| anyhow::anyhow!("input {}: {}", input.name, refusal.reason))?;
-        self.network.tensors.push(Tensor { name: input.name.clone(), value: Some(input.name.clone()), shape });
-        self.values.insert(&input.name, Some(Value { tensor: 0, flat }));
+        self.network.input_sides = [1].into_iter().chain(sides).collect();
+        let onnx_order = view.order(shape).try_into().unwrap_or([Axis::Row, Axis::Column, Axis::Channel]);
+        self.network.tensors.push(Tensor {
+            name: input.name.clone(),
+            value: Some(input.name.clone()),
+            shape,
+            onnx_order: onnx_order.map(|axis| axis as usize),
+        });
+        self.readers.push(self.uses.get(input.name.as_str()).copied().unwrap_or_default());
+        self.values.insert(&input.name, Some(Value { tensor: 0, view }));
         Ok(())
+    }
+
+    /// Whether the input's channels come last: the first thing that happens to it is that they are put first.
+    fn is_channels_last(&self, input: &str, rank: usize) -> bool {
+        let wanted: &[i64] = if rank == 3 { &[0, 2, 1] } else { &[0, 3, 1, 2] };
+        let mut readers = self.readers_of(input).peekable();
+        readers.peek().is_some()
+            && readers.all(|node| {
+                node.op_type == "Transpose" && Node::new(node, 0).ints("perm").is_some_and(|perm| perm == wanted)
+            })
+    }
+
+    /// The nodes that read a value.
+    fn readers_of(&self, value: &str) -> impl Iterator<Item = &'m NodeProto> {
+        let nodes = self.graph.node.iter();
+        nodes.filter(move |node| node.input.iter().any(|input| input == value)).collect::<Vec<_>>().into_iter()
     }
 
     /// Lowers one node: the list of what is supported.
@@ -118,27 +182,77 @@ impl<'m> Lowering<'m> {
         }
         match node.op() {
             "Conv" => conv::conv(self, node),
-            "MaxPool" => conv::max_pool(self, node),
+            "MaxPool" => pool::max_pool(self, node),
+            "AveragePool" => pool::average_pool(self, node),
+            "GlobalAveragePool" => pool::global_average(self, node),
+            "GlobalMaxPool" => pool::global_max(self, node),
+            "ReduceMean" => pool::reduce_mean(self, node),
             "Gemm" => dense::gemm(self, node),
-            "Relu" => activation::relu(self, node),
+            "MatMul" => dense::mat_mul(self, node),
+            "Add" => join::sum(self, node, false),
+            "Sub" => join::sum(self, node, true),
+            "Mul" => join::product(self, node, false),
+            "Div" => join::product(self, node, true),
+            "Concat" => join::concat(self, node),
+            "BatchNormalization" => scale::batch_normalization(self, node),
+            "Relu" => activation::clamp(self, node, Bounds::RELU),
+            "Clip" => activation::clip(self, node),
             "Sigmoid" => activation::lookup(self, node, Function::Sigmoid),
+            "HardSwish" => activation::lookup(self, node, Function::HardSwish),
+            "HardSigmoid" => {
+                let function = Function::HardSigmoid { alpha: node.float("alpha", 0.2), beta: node.float("beta", 0.5) };
+                activation::lookup(self, node, function)
+            }
             "Flatten" => reshape::flatten(self, node),
             "Reshape" => reshape::reshape(self, node),
-            "Identity" => self.alias(node, |value| value),
+            "Transpose" => reshape::transpose(self, node),
+            "Squeeze" => reshape::squeeze(self, node),
+            "Unsqueeze" => reshape::unsqueeze(self, node),
+            "Pad" => reshape::pad(self, node),
+            "Identity" | "Dropout" => self.alias(node, |view, _| Ok(view)),
+            "Cast" if node.int("to", 0) == 1 => self.alias(node, |view, _| Ok(view)),
+            // They change neither which answer is largest nor the order of the others.
+            "Softmax" | "LogSoftmax" if self.is_answer(node.output()) => self.alias(node, |view, _| Ok(view)),
+            "Softmax" | "LogSoftmax" => refuse(
+                "it stands inside the model",
+                "softmax runs on a board only behind the last layer, where the device works it out of the logits",
+            ),
             // Its value was taken when the constants were collected.
             "Constant" => Ok(()),
-            _ => refuse(
-                "this operator is not supported",
-                "build the model from Conv, MaxPool, Gemm, Relu, Sigmoid, Flatten and Reshape",
-            ),
+            _ => refuse("this operator is not supported", "replace it by operators that are: see `host export --help`"),
         }
+    }
+
+    /// Whether `value` is the model's answer and nothing else.
+    fn is_answer(&self, value: &str) -> bool {
+        self.graph.output.iter().any(|output| output.name == value) && self.uses.get(value) == Some(&1)
+    }
+
+    /// Whether nothing but convolutions reads `value`, as their input.
+    fn only_convolutions_read(&self, value: &str) -> bool {
+        let is_answer = self.graph.output.iter().any(|output| output.name == value);
+        !is_answer && self.readers_of(value).all(|node| node.op_type == "Conv" && node.input[0] == value)
+    }
+
+    /// The zeros around what `node` reads.
+    fn take_padding(&self, node: &Node<'m>) -> [usize; 4] {
+        node.input(0).and_then(|name| self.padding.get(name)).copied().unwrap_or_default()
+    }
+
+    fn is_constant(&self, node: &Node<'m>, index: usize) -> bool {
+        node.input(index).is_some_and(|name| self.constants.contains(name))
     }
 
     /// The activation that `node` reads first.
     fn activation(&self, node: &Node<'m>) -> Result<Value, Refusal> {
-        let name = node.input(0).unwrap_or_default();
+        self.activation_at(node, 0)
+    }
+
+    /// The activation that `node` reads as input `index`.
+    fn activation_at(&self, node: &Node<'m>, index: usize) -> Result<Value, Refusal> {
+        let name = node.input(index).unwrap_or_default();
         match self.values.get(name) {
-            Some(Some(value)) => Ok(*value),
+            Some(Some(value)) => Ok(value.clone()),
             _ if self.constants.contains(name) => {
                 refuse(format!("it computes with the constant {name} alone"), "fold constants before exporting")
             }
@@ -149,47 +263,101 @@ impl<'m> Lowering<'m> {
         }
     }
 
-    /// Like [`Self::activation`], for an operator over images.
-    fn image(&self, node: &Node<'m>) -> Result<(usize, Shape), Refusal> {
-        let Value { tensor, flat } = self.activation(node)?;
-        if flat {
-            return refuse("it reads a vector where an image is needed", "give it a value of the shape [N, C, H, W]");
+    /// Like [`Self::activation`], for an operator over images or sequences: tensor, shape and number of dimensions.
+    fn image(&self, node: &Node<'m>) -> Result<(usize, Shape, usize), Refusal> {
+        let value = self.activation(node)?;
+        let (shape, rank) = (self.shape(&value), value.view.rank());
+        if !(3..=4).contains(&rank) || !value.view.is(&View::channels_first(rank), shape) {
+            return refuse(
+                format!("it reads a value of the dimensions {:?} in an order of its own", value.view.sides(shape)),
+                "give it a value of the shape [N, C, H, W] or [N, C, L]",
+            );
         }
-        Ok((tensor, self.network.tensors[tensor].shape))
+        Ok((value.tensor, shape, rank))
     }
 
-    /// Appends an op that reads tensor `input` and writes a new one of `shape`.
+    fn shape(&self, value: &Value) -> Shape {
+        self.network.tensors[value.tensor].shape
+    }
+
+    /// Appends an op that reads tensors `inputs` and writes a new one of `shape`, which `node` answers with.
     fn push(
         &mut self,
         node: &Node<'m>,
         kind: Kind<Float>,
-        input: usize,
+        inputs: &[usize],
         shape: Shape,
-        flat: bool,
+        view: View,
     ) -> Result<(), Refusal> {
+        let tensor = self.append(node.name(), kind, inputs, shape)?;
+        self.becomes(node, tensor, view);
+        Ok(())
+    }
+
+    /// Appends an op whose output no ONNX value is.
+    fn append(&mut self, name: String, kind: Kind<Float>, inputs: &[usize], shape: Shape) -> Result<usize, Refusal> {
         check_size(shape)?;
         let output = self.network.tensors.len();
-        let value = node.output();
-        self.network.tensors.push(Tensor { name: node.name(), value: Some(value.into()), shape });
-        self.network.ops.push(Op { name: node.name(), kind, inputs: vec![input], output });
-        self.values.insert(value, Some(Value { tensor: output, flat }));
-        Ok(())
+        self.network.tensors.push(Tensor { name: name.clone(), value: None, shape, onnx_order: [2, 0, 1] });
+        self.readers.push(1);
+        self.network.ops.push(Op { name, kind, inputs: inputs.to_vec(), output });
+        Ok(output)
+    }
+
+    /// Tensor `tensor` holds what `node` answers with.
+    fn becomes(&mut self, node: &Node<'m>, tensor: usize, view: View) {
+        let name = node.output();
+        let place = &mut self.network.tensors[tensor];
+        place.value = Some(name.into());
+        if let Ok(order) = <[Axis; 3]>::try_from(view.order(place.shape)) {
+            place.onnx_order = order.map(|axis| axis as usize);
+        }
+        self.readers[tensor] = self.uses.get(name).copied().unwrap_or_default();
+        self.values.insert(name, Some(Value { tensor, view }));
     }
 
     /// `node` moves no numbers: its output is its input, seen as `change` says.
-    fn alias(&mut self, node: &Node<'m>, change: impl FnOnce(Value) -> Value) -> Result<(), Refusal> {
-        let value = self.activation(node)?;
-        self.values.insert(node.output(), Some(change(value)));
+    fn alias(
+        &mut self,
+        node: &Node<'m>,
+        change: impl FnOnce(View, Shape) -> Result<View, Refusal>,
+    ) -> Result<(), Refusal> {
+        let Value { tensor, view } = self.activation(node)?;
+        let view = change(view, self.network.tensors[tensor].shape)?;
+        // Who reads the new name reads the tensor, as this node did.
+        let uses = self.uses.get(node.output()).copied().unwrap_or_default();
+        self.readers[tensor] = (self.readers[tensor] + uses).saturating_sub(1);
+        self.values.insert(node.output(), Some(Value { tensor, view }));
         Ok(())
     }
 
+    /// `tensor`, or a copy of it where its scale is given from elsewhere, so that a concatenation can choose one.
+    fn rescalable(&mut self, node: &Node<'m>, number: usize, tensor: usize) -> Result<usize, Refusal> {
+        let mut root = tensor;
+        let is_fixed = loop {
+            let Some(op) = self.network.ops.iter().find(|op| op.output == root) else { break true };
+            match op.kind {
+                Kind::MaxPool2d { .. } => root = op.inputs[0],
+                Kind::Lookup { function } => break function.output_affine().is_some(),
+                _ => break false,
+            }
+        };
+        if !is_fixed {
+            return Ok(tensor);
+        }
+        let shape = self.network.tensors[tensor].shape;
+        let name = format!("{}.input{number}", node.name());
+        self.append(name, Kind::Lookup { function: Function::Identity }, &[tensor], shape)
+    }
+
     fn finish(mut self, output: &str) -> Result<Network<Float>> {
-        let Some(Some(Value { tensor, flat })) = self.values.get(output).copied() else {
+        let Some(Some(Value { tensor, view })) = self.values.get(output).cloned() else {
             bail!("the model's output {output} is made by none of its nodes");
         };
         let shape = self.network.tensors[tensor].shape;
+        let in_order = view.order(shape).is_sorted();
         ensure!(
-            !flat || shape.channels == 1 || shape.height * shape.width == 1,
+            view.rank() != 2 || shape.channels == 1 || shape.height * shape.width == 1 || in_order,
             "the model ends in a Flatten of {} values in several channels; let it end in the layer before",
             shape.elements()
         );

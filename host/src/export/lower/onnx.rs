@@ -1,7 +1,9 @@
 //! Views of ONNX's protobuf messages: names, attributes, constants.
 
+use super::super::proto::constant;
 use super::{Refusal, refuse};
 use anyhow::{Context, Result, bail, ensure};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{
@@ -69,8 +71,24 @@ impl<'m> Node<'m> {
         self.attribute(name).map_or(default, |attribute| std::str::from_utf8(&attribute.s).unwrap_or_default())
     }
 
+    /// A list of integers; `None` where the attribute is absent.
+    pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
+        self.attribute(name).map(|attribute| attribute.ints.clone())
+    }
+
+    /// A size for rows and one for columns of an input of `rank` dimensions; a sequence has one row, whose size is 1.
+    /// `default` where the attribute is absent.
+    pub fn spatial(&self, name: &str, rank: usize, default: usize) -> Result<[usize; 2], Refusal> {
+        if rank == 3 { self.sizes(name, default).map(|[size]| [1, size]) } else { self.sizes(name, default) }
+    }
+
+    /// Padding at the top, left, bottom and right, which is ONNX's order too.
+    pub fn pads(&self, rank: usize) -> Result<[usize; 4], Refusal> {
+        if rank == 3 { self.sizes("pads", 0).map(|[left, right]| [0, left, 0, right]) } else { self.sizes("pads", 0) }
+    }
+
     /// `N` sizes of at most 255, as the container stores them; `default` for each where the attribute is absent.
-    pub fn sizes<const N: usize>(&self, name: &str, default: usize) -> Result<[usize; N], Refusal> {
+    fn sizes<const N: usize>(&self, name: &str, default: usize) -> Result<[usize; N], Refusal> {
         let Some(attribute) = self.attribute(name) else { return Ok([default; N]) };
         let sizes: Option<Vec<usize>> =
             attribute.ints.iter().map(|&size| u8::try_from(size).ok().map(usize::from)).collect();
@@ -82,15 +100,23 @@ impl<'m> Node<'m> {
 }
 
 /// Initialisers and the values of Constant nodes, by name.
-pub struct Constants<'m>(HashMap<&'m str, &'m TensorProto>);
+pub struct Constants<'m>(HashMap<&'m str, Cow<'m, TensorProto>>);
 
 impl<'m> Constants<'m> {
     pub fn of(graph: &'m GraphProto) -> Result<Self> {
         ensure!(graph.sparse_initializer.is_empty(), "the model has sparse initialisers; export it with dense ones");
-        let initialisers = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor));
-        let nodes = graph.node.iter().filter(|node| node.op_type == "Constant").filter_map(|node| {
-            let value = node.attribute.iter().find(|attribute| attribute.name == "value")?;
-            Some((node.output.first()?.as_str(), value.t.as_ref()?))
+        let initialisers = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), Cow::Borrowed(tensor)));
+        let nodes = graph.node.iter().filter(|node| node.op_type == "Constant");
+        let nodes = nodes.filter_map(|node| {
+            let value = node.attribute.iter().find_map(|attribute| match attribute.name.as_str() {
+                "value" => attribute.t.as_ref().map(Cow::Borrowed),
+                "value_float" => Some(Cow::Owned(constant("", &[], &[attribute.f]))),
+                "value_floats" => Some(Cow::Owned(constant("", &[attribute.floats.len()], &attribute.floats))),
+                "value_int" => Some(Cow::Owned(constant("", &[], &[attribute.i]))),
+                "value_ints" => Some(Cow::Owned(constant("", &[attribute.ints.len()], &attribute.ints))),
+                _ => None,
+            })?;
+            Some((node.output.first()?.as_str(), value))
         });
         Ok(Self(initialisers.chain(nodes).collect()))
     }
@@ -130,9 +156,9 @@ impl<'m> Constants<'m> {
         Ok(bytes.map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect())
     }
 
-    fn tensor(&self, node: &Node<'_>, index: usize, what: &str) -> Result<&'m TensorProto, Refusal> {
+    fn tensor(&self, node: &Node<'_>, index: usize, what: &str) -> Result<&TensorProto, Refusal> {
         let name = node.input(index).unwrap_or_default();
-        self.0.get(name).copied().map_or_else(
+        self.0.get(name).map(|tensor| &**tensor).map_or_else(
             || {
                 refuse(
                     format!("its {what} {name:?} is no constant"),

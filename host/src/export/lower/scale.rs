@@ -24,12 +24,7 @@ pub fn batch_normalization<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> 
 }
 
 /// The constant that `node` reads as input `index`, as one number for each channel of `value`.
-pub fn numbers<'m>(
-    lowering: &Lowering<'m>,
-    node: &Node<'m>,
-    index: usize,
-    value: &Value,
-) -> Result<Vec<f32>, Refusal> {
+pub fn numbers<'m>(lowering: &Lowering<'m>, node: &Node<'m>, index: usize, value: &Value) -> Result<Vec<f32>, Refusal> {
     let (dimensions, numbers) = lowering.constants.floats(node, index, "constant")?;
     let shape = lowering.shape(value);
     if numbers.len() == 1 {
@@ -43,10 +38,7 @@ pub fn numbers<'m>(
         axis == Some(Some(Axis::Channel)) && numbers.len() == shape.channels
     });
     if !is_channel {
-        return refuse(
-            format!("its constant has the dimensions {dimensions:?}"),
-            "use one number, or one a channel",
-        );
+        return refuse(format!("its constant has the dimensions {dimensions:?}"), "use one number, or one a channel");
     }
     Ok(numbers)
 }

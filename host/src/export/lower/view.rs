@@ -45,7 +45,11 @@ impl View {
 
     /// `[N, H, W, C]` or `[N, L, C]`, for 4 or 3 dimensions.
     pub fn channels_last(rank: usize) -> Self {
-        if rank == 3 { Self::new(&[&[], &[Column], &[Channel]]) } else { Self::new(&[&[], &[Row], &[Column], &[Channel]]) }
+        if rank == 3 {
+            Self::new(&[&[], &[Column], &[Channel]])
+        } else {
+            Self::new(&[&[], &[Row], &[Column], &[Channel]])
+        }
     }
 
     /// Number of dimensions.

@@ -50,7 +50,7 @@ pub fn container(
         left_shift: lstm.gates.left_shift,
         cell_shift: lstm.cell_shift,
     };
-    let output_stage = output_stage(&head.layer, false, 0);
+    let output_stage = output_stage(&head.layer, [i8::MIN, i8::MAX]);
     let dense = Parameters::Dense { weights: head.layer.weights.clone(), output_stage };
     let op = |input, output, parameters| OpSpec {
         input,
