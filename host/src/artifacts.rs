@@ -1,7 +1,29 @@
 //! Names of the files that belong to one model.
 
+use crate::recipe;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+
+/// The files of the model that `model` names: one with a recipe (see [`recipe::find`]), or one that was trained elsewhere,
+/// whose folder holds a container called like itself: `models/<name>` from the current directory upwards, or a path.
+///
+/// # Errors
+/// Those of [`recipe::find`].
+pub fn find(model: &str) -> Result<Artifacts> {
+    let here = std::env::current_dir().context("the current directory is gone")?;
+    let folders =
+        [here.join(model)].into_iter().chain(here.ancestors().map(|folder| folder.join("models").join(model)));
+    let imported = folders.filter_map(|folder| {
+        let name = folder.canonicalize().ok()?.file_name()?.to_str()?.to_owned();
+        Some(Artifacts::new(folder, &name))
+    });
+    // A recipe knows more than the files beside it.
+    let mut imported = imported.filter(|found| found.container().is_file() && !found.dir.join("recipe.toml").is_file());
+    match imported.next() {
+        Some(found) => Ok(found),
+        None => recipe::find(model).map(|found| found.artifacts()),
+    }
+}
 
 /// The files of one model: `<dir>/<name>.onnx` and its siblings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +52,11 @@ impl Artifacts {
     /// The container, packed portably.
     pub fn container(&self) -> PathBuf {
         self.file("thm")
+    }
+
+    /// Constants for a firmware, as Rust.
+    pub fn constants(&self) -> PathBuf {
+        self.file("rs")
     }
 
     /// Golden vectors.

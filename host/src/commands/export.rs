@@ -1,5 +1,6 @@
 //! `host export`.
 
+use super::import;
 use crate::artifacts::{Artifacts, run_dir};
 use crate::commands::print_json;
 use crate::dataset::{self, Samples};
@@ -16,11 +17,25 @@ use std::path::{Path, PathBuf};
 pub const CALIBRATION: usize = 1000;
 
 /// Quantize a trained model to int8 and write the artifacts
+///
+/// Of ONNX, these run on a board: Conv (grouped, depthwise, dilated, one- and two-dimensional), Gemm and MatMul with constant
+/// weights, Add and Sub, Mul and Div by constants, Concat, MaxPool, AveragePool and their global forms, ReduceMean,
+/// BatchNormalization, Relu, Clip, Sigmoid, HardSigmoid, HardSwish, x · sigmoid(x), Pad before Conv, Flatten, Reshape,
+/// Transpose, Squeeze, Unsqueeze, Identity, Dropout, Cast to float, and Softmax at the end
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Folder under models/ that holds the recipe
+    /// Folder under models/ that holds the recipe, or an ONNX file of a model that was trained elsewhere
     #[arg(default_value = "mnist-cnn")]
     pub model: String,
+    /// Of an ONNX file: a folder of pictures, or a .npy or .npz file of inputs, to take ranges from
+    #[arg(long, value_name = "PATH")]
+    pub calibrate: Option<PathBuf>,
+    /// Of an ONNX file: where to write; models/<name of the file> unless told otherwise
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Of an ONNX file: write nothing; say whether it runs, what it costs and which boards it fits
+    #[arg(long)]
+    pub dry_run: bool,
     /// Folder with the data set's files; without it they are taken from the cache, or downloaded
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -49,6 +64,9 @@ pub struct Arguments {
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
+    if arguments.model.ends_with(".onnx") {
+        return import::run(&arguments);
+    }
     let found = recipe::find(&arguments.model)?;
     let name = &found.recipe.name;
     let artifacts = found.artifacts();

@@ -1,10 +1,9 @@
 //! `host flash`.
 
 use super::probe::default_socket;
-use crate::artifacts::read;
+use crate::artifacts::{self, read};
 use crate::device::{Board, Place, Session, board};
 use crate::export::pack_for;
-use crate::recipe;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -43,7 +42,7 @@ fn container(model: &str) -> Result<Vec<u8>> {
     if file.extension().is_some_and(|kind| kind == "thm") {
         return std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
     }
-    read(&recipe::find(model)?.artifacts().container())
+    read(&artifacts::find(model)?.container())
 }
 
 fn find_probe(board: &Board) -> Result<String> {

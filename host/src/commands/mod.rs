@@ -6,6 +6,7 @@ pub mod demo;
 pub mod evaluate;
 pub mod export;
 pub mod flash;
+mod import;
 pub mod probe;
 pub mod run;
 pub mod setup;

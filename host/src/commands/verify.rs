@@ -1,15 +1,18 @@
 //! `host verify`.
 
-use crate::artifacts::{Artifacts, read};
+use crate::artifacts::{self, Artifacts, read};
 use crate::commands::print_json;
-use crate::dataset::{self, Images, Samples};
+use crate::dataset::{self, Samples};
 use crate::device::{Board, Session, board};
+use crate::export::inputs::Inputs;
 use crate::export::{self, pack_for};
+use crate::quantize::Affine;
 use crate::recipe;
 use crate::twin::Twin;
 use crate::verify::text::{self, Cut};
 use crate::verify::{self, Difference, Layer, OnnxRuntime, Tract};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use firmware::model::Tensor;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -25,13 +28,16 @@ pub struct Arguments {
     /// Test samples to compare on
     #[arg(long, default_value_t = 16)]
     samples: usize,
-    /// Folder with the data set's files
+    /// Folder with the data set's files; of a model without a recipe, the inputs, as for `host export --calibrate`
     #[arg(long)]
     data: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
+
+/// Samples that tract answers to, which is built without optimisation and takes seconds for a large one.
+const SECOND_OPINIONS: usize = 4;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -43,19 +49,17 @@ struct Report {
     twin: Vec<Layer>,
     /// Each layer of the QDQ model in ONNX Runtime, held against the float model.
     qdq: Vec<Layer>,
+    /// Share of the samples whose largest value is the same in the float model's answer and in the twin's; none where the
+    /// model answers with one value, or with text.
+    top1_agreement: Option<f64>,
     /// Board whose every layer equals the twin's, bit for bit.
     board: Option<String>,
 }
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
-    let found = recipe::find(&arguments.model)?;
     let board = arguments.on.as_deref().map(board).transpose()?;
-    let samples = dataset::load(found.recipe.data.source, arguments.data.as_deref())?.test.first(arguments.samples);
-    let report = match (&samples, &found.recipe.text) {
-        (Samples::Texts(texts), Some(text)) => compare_texts(&found.artifacts(), board, &Cut::new(texts, text))?,
-        (samples, _) => compare(&found.artifacts(), board, samples.images()?)?,
-    };
+    let report = report(&arguments, board)?;
     if arguments.json {
         return print_json(&report);
     }
@@ -63,7 +67,22 @@ pub fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-fn compare(artifacts: &Artifacts, board: Option<&'static Board>, images: &Images) -> Result<Report> {
+fn report(arguments: &Arguments, board: Option<&'static Board>) -> Result<Report> {
+    let artifacts = artifacts::find(&arguments.model)?;
+    if !artifacts.dir.join("recipe.toml").is_file() {
+        let path = arguments.data.as_deref().context("the model has no recipe: name inputs for it with --data")?;
+        let network = export::read(&read(&artifacts.float_onnx())?, &artifacts.name)?;
+        return compare(&artifacts, board, &Inputs::read(path, &network)?.first(arguments.samples));
+    }
+    let found = recipe::find(&arguments.model)?;
+    let samples = dataset::load(found.recipe.data.source, arguments.data.as_deref())?.test.first(arguments.samples);
+    match (&samples, &found.recipe.text) {
+        (Samples::Texts(texts), Some(text)) => compare_texts(&artifacts, board, &Cut::new(texts, text)),
+        (samples, _) => compare(&artifacts, board, &Inputs::of_images(samples.images()?)),
+    }
+}
+
+fn compare(artifacts: &Artifacts, board: Option<&'static Board>, inputs: &Inputs) -> Result<Report> {
     let float = read(&artifacts.float_onnx())?;
     let network = export::read(&float, &artifacts.name)?;
     let container = read(&artifacts.container())?;
@@ -71,25 +90,40 @@ fn compare(artifacts: &Artifacts, board: Option<&'static Board>, images: &Images
     let mut qdq_runtime = OnnxRuntime::int8(&read(&artifacts.int8_onnx())?, &network)?;
     let mut the_twin = Twin::new(&container)?;
     let mut tract = Tract::new(&float, &network)?;
-    let count = images.len();
-    let pixels = |index| images.nhwc(index);
+    let count = inputs.len();
+    let Tensor { scale, zero_point, .. } = the_twin.model().input();
+    let int8 = |index| inputs.int8(index, Affine { scale, zero_point });
 
-    let mut float = |index| float_runtime.run(&pixels(index));
-    let twin = verify::compare(&network, count, &mut float, |index| verify::twin(&mut the_twin, &images.int8(index)))?;
-    let qdq = verify::compare(&network, count, &mut float, |index| qdq_runtime.run(&pixels(index)))?;
-    let second = verify::compare(&network, count, &mut float, |index| tract.run(&pixels(index)))?;
+    let mut agreeing = 0;
+    let mut float = |index| float_runtime.run(inputs.float(index));
+    let twin = verify::compare(&network, count, &mut float, |index| verify::twin(&mut the_twin, &int8(index)))?;
+    for index in 0..count {
+        let answers = [float(index)?, verify::twin(&mut the_twin, &int8(index))?];
+        let [ours, theirs] = answers.map(|layers| layers[network.output].as_deref().and_then(largest));
+        agreeing += usize::from(ours == theirs);
+    }
+    let qdq = verify::compare(&network, count, &mut float, |index| qdq_runtime.run(inputs.float(index)))?;
+    let second =
+        verify::compare(&network, count.min(SECOND_OPINIONS), &mut float, |index| tract.run(inputs.float(index)))?;
     ensure!(second.len() == 1, "tract gave {} layers to compare instead of the answer alone", second.len());
     if let Some(board) = board {
-        equal_on_board(board, &container, images)?;
+        equal_on_board(board, &container, &(0..count).map(int8).collect::<Vec<_>>())?;
     }
+    let classifies = network.tensors[network.output].shape.elements() > 1 && count > 0;
     Ok(Report {
         model: artifacts.name.clone(),
         samples: count,
         tract: second[0].difference,
         twin,
         qdq,
+        top1_agreement: classifies.then(|| agreeing as f64 / count as f64),
         board: board.map(|board| board.name.into()),
     })
+}
+
+/// Index of the largest value.
+fn largest(values: &[f32]) -> Option<usize> {
+    (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]))
 }
 
 fn compare_texts(artifacts: &Artifacts, board: Option<&'static Board>, cut: &Cut) -> Result<Report> {
@@ -110,18 +144,18 @@ fn compare_texts(artifacts: &Artifacts, board: Option<&'static Board>, cut: &Cut
         tract: against(&cut.tract(&float)?),
         twin: cut.twin(&mut twin, &export::text::read(&float)?)?,
         qdq: vec![Layer { name: "logit".into(), difference: qdq }],
+        top1_agreement: None,
         board: board.map(|board| board.name.into()),
     })
 }
 
 /// Runs op after op on the board and stops at the first byte that is not the twin's.
-fn equal_on_board(board: &'static Board, container: &[u8], images: &Images) -> Result<()> {
+fn equal_on_board(board: &'static Board, container: &[u8], inputs: &[Vec<i8>]) -> Result<()> {
     let mut session = Session::open(board, &pack_for(container, board.core.packing())?)?;
     let mut twin = Twin::new(container)?;
-    for index in 0..images.len() {
-        let input = images.int8(index);
-        let tensors = twin.trace(&input)?;
-        session.write_input(&input)?;
+    for (index, input) in inputs.iter().enumerate() {
+        let tensors = twin.trace(input)?;
+        session.write_input(input)?;
         for op in 0..session.op_count() {
             session.run(op, 1)?;
             let output = twin.model().op(op).map_err(|error| anyhow::anyhow!("{error}"))?.output;
@@ -149,7 +183,14 @@ fn print(report: &Report) {
         let qdq = qdq.map_or("-".into(), |layer| format!("{:.1}", layer.difference.sqnr_db));
         println!("{name:<24} {sqnr_db:>10.1} {max_abs:>10.4} {cosine:>9.5} {qdq:>12}");
     }
-    println!("\nfloat in tract: max |Δ| of the answer {:.1e}", report.tract.max_abs);
+    let worst = report.twin.iter().min_by(|a, b| a.difference.sqnr_db.total_cmp(&b.difference.sqnr_db));
+    if let Some(Layer { name, difference }) = worst {
+        println!("\nworst layer: {name}, {:.1} dB", difference.sqnr_db);
+    }
+    if let Some(agreement) = report.top1_agreement {
+        println!("same largest value as the float model: {:.1} % of the samples", 100.0 * agreement);
+    }
+    println!("float in tract: max |Δ| of the answer {:.1e}", report.tract.max_abs);
     if let Some(board) = &report.board {
         println!("{board}: every layer equals the twin's, bit for bit");
     }

@@ -23,7 +23,7 @@ pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Resul
     );
     let tensor = |(index, tensor): (usize, &crate::quantize::Tensor)| {
         let Affine { scale, zero_point } = quantized.affine[index];
-        let element = if quantized.is_i32(index) { Element::I32 } else { Element::I8 };
+        let element = if network.is_i32(index) { Element::I32 } else { Element::I8 };
         Tensor { offset: plan.offsets[index], shape: tensor.shape, element, zero_point, scale }
     };
     let builder = ModelBuilder {

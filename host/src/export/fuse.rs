@@ -30,7 +30,11 @@ fn fusable(network: &Network<Float>) -> Option<(usize, usize)> {
             .ops
             .iter()
             .position(|maker| maker.output == input && matches!(maker.kind, Kind::Conv2d { pool: [1, 1], .. }))?;
-        let fits = window.kernel == window.stride && window.padding == [0; 4] && network.readers(input) == 1;
+        let [before, behind] = [input, op.output].map(|tensor| network.tensors[tensor].affine);
+        let fits = window.kernel == window.stride
+            && window.padding == [0; 4]
+            && network.readers(input) == 1
+            && before.is_none_or(|before| Some(before) == behind);
         fits.then_some((conv, index))
     })
 }

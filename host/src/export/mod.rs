@@ -7,6 +7,7 @@
 //!
 //! | module | knows |
 //! |---|---|
+//! | [`external`], [`inputs`] | files beside a model: weights, and inputs to take ranges from |
 //! | [`lower`] | which ONNX operators are supported and what they become |
 //! | [`fuse`] | which ops one kernel does in one pass |
 //! | `order`, [`plan`] | when ops run, where activations lie in the arena |
@@ -14,22 +15,28 @@
 //! | [`prefer`], `cost` | which form of a convolution a core gets, and what it gains |
 //! | [`qdq`] | the int8 model for ONNX Runtime |
 //! | [`text`] | all of this for models that read text |
+//! | [`sketch`] | small models with random weights, for tests and examples |
 //! | [`golden`] | inputs and what follows from them, for tests elsewhere |
 //! | [`budget`] | what it all costs |
+//! | `constants` | what a firmware takes its memory by |
 //! | [`write`] | the artifacts on disk: all of them, or none |
 
 pub mod budget;
+mod constants;
 pub mod container;
 mod cost;
+pub mod external;
 pub mod fuse;
 pub mod golden;
+pub mod inputs;
 pub mod lower;
 mod order;
 pub mod pack;
 pub mod plan;
 pub mod prefer;
-mod proto;
+pub mod proto;
 pub mod qdq;
+pub mod sketch;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -41,10 +48,11 @@ pub use pack::pack_for;
 pub use prefer::Prefer;
 
 use crate::dataset::Images;
-use crate::quantize::{Affine, Calibration, Float, Method, Network, calibrate, quantize};
+use crate::quantize::{Affine, Float, Method, Network, calibrate, quantize};
 use anyhow::{Context, Result, ensure};
 use budget::{Budget, CalibrationFacts};
 use golden::Golden;
+use inputs::Inputs;
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -78,18 +86,42 @@ pub struct Exported {
     pub budget: Budget,
 }
 
-/// The float network in the serialized ONNX model `onnx`, fused.
+/// The float network in the serialized ONNX model `onnx`, fused, its ops in the order in which a board runs them.
 pub fn read(onnx: &[u8], name: &str) -> Result<Network<Float>> {
     let model = ModelProto::decode(onnx).context("the file is no ONNX model, or a broken one; export it again")?;
-    Ok(fuse::fuse(lower::lower(&model, name)?))
+    let mut network = fuse::fuse(lower::lower(&model, name)?);
+    order::reorder(&mut network);
+    Ok(network)
 }
 
 /// Quantizes the serialized ONNX model `onnx`, calibrated on some of `images`, which must be training images.
 pub fn export(onnx: &[u8], images: &Images, options: &Options) -> Result<Exported> {
     let network = read(onnx, &options.name)?;
-    let calibration = calibrate_on(&network, images, options)?;
-    let mut quantized = quantize(&network, &calibration)?;
-    order::reorder(&mut quantized);
+    check_images(&network, images, options)?;
+    let length = network.tensors[network.input].shape.elements();
+    let input = |index: usize| -> Vec<f32> {
+        let first = index * images.labels.len() / options.calibration * length;
+        images.pixels[first..first + length].iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
+    };
+    quantized(onnx, &network, &input, Some(Affine::PIXEL), options)
+}
+
+/// As [`export`], calibrated on `inputs`, as many of them as the options say.
+pub fn export_on(onnx: &[u8], inputs: &Inputs, options: &Options) -> Result<Exported> {
+    let network = read(onnx, &options.name)?;
+    let input = |index: usize| inputs.float(index * inputs.len() / options.calibration).to_vec();
+    quantized(onnx, &network, &input, inputs.affine, options)
+}
+
+fn quantized(
+    onnx: &[u8],
+    network: &Network<Float>,
+    input: &(dyn Fn(usize) -> Vec<f32> + Sync),
+    affine: Option<Affine>,
+    options: &Options,
+) -> Result<Exported> {
+    let calibration = calibrate::calibrate(network, input, options.calibration, affine, options.ranges)?;
+    let quantized = quantize(network, &calibration)?;
     let plan = plan::plan(&plan::blocks(&quantized));
     let container = container::container(&quantized, &plan, &options.labels)?;
     let container = prefer::prefer(&container, options.prefer, options.flash_budget)?;
@@ -101,7 +133,7 @@ pub fn export(onnx: &[u8], images: &Images, options: &Options) -> Result<Exporte
     Ok(Exported { float_onnx: onnx.to_vec(), int8_onnx, container, golden, budget })
 }
 
-fn calibrate_on(network: &Network<Float>, images: &Images, options: &Options) -> Result<Calibration> {
+fn check_images(network: &Network<Float>, images: &Images, options: &Options) -> Result<()> {
     let shape = network.tensors[network.input].shape;
     let available = images.labels.len();
     ensure!(
@@ -119,9 +151,5 @@ fn calibrate_on(network: &Network<Float>, images: &Images, options: &Options) ->
         "cannot calibrate on {} images; choose from 1 to {available}",
         options.calibration
     );
-    let input = |index: usize| -> Vec<f32> {
-        let first = index * available / options.calibration * shape.elements();
-        images.pixels[first..first + shape.elements()].iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
-    };
-    calibrate::calibrate(network, &input, options.calibration, Some(Affine::PIXEL), options.ranges)
+    Ok(())
 }

@@ -6,20 +6,19 @@
 //! number of ops; branches multiply them, so that a limit ends the search in nets that are too wide, which keep the order
 //! that they came in.
 
-use crate::quantize::{Network, Quantized};
+use crate::quantize::Network;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 /// Sets that are looked at, at most: well below a second.
 const LIMIT: usize = 100_000;
 
-/// Puts the ops of `quantized` into the order that needs the fewest bytes. Where none is better, they stay as they are.
-pub fn reorder(quantized: &mut Quantized) {
-    let bytes: Vec<usize> = (0..quantized.network.tensors.len()).map(|tensor| quantized.tensor_bytes(tensor)).collect();
-    if let Some(order) = best_order(&quantized.network, &bytes) {
-        let ops = std::mem::take(&mut quantized.network.ops);
-        let mut ops: Vec<_> = ops.into_iter().map(Some).collect();
-        quantized.network.ops = order.into_iter().filter_map(|index| ops[index].take()).collect();
+/// Puts the ops of `network` into the order that needs the fewest bytes. Where none is better, they stay as they are.
+pub fn reorder<P>(network: &mut Network<P>) {
+    let bytes: Vec<usize> = (0..network.tensors.len()).map(|tensor| network.tensor_bytes(tensor)).collect();
+    if let Some(order) = best_order(network, &bytes) {
+        let mut ops: Vec<_> = std::mem::take(&mut network.ops).into_iter().map(Some).collect();
+        network.ops = order.into_iter().filter_map(|index| ops[index].take()).collect();
     }
 }
 
@@ -119,12 +118,14 @@ mod tests {
             value: None,
             shape: Shape::vector(size),
             onnx_order: [2, 0, 1],
+            affine: None,
         };
         let op = |(index, inputs): (usize, &[usize; 2])| Op {
             name: index.to_string(),
             kind: Kind::Add { subtract: false, bounds: Bounds::NONE },
             inputs: inputs.to_vec(),
             output: index + 1,
+            weight_scales: None,
         };
         Network {
             name: "net".into(),

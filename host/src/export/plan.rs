@@ -44,7 +44,7 @@ pub fn blocks(quantized: &Quantized) -> Vec<Block> {
         let first = network.ops.iter().position(|op| op.output == tensor).unwrap_or(0);
         let last = network.ops.iter().rposition(|op| op.inputs.contains(&tensor)).unwrap_or(first);
         let last = if tensor == network.output { end } else { last };
-        Block { bytes: quantized.tensor_bytes(tensor).next_multiple_of(ALIGNMENT), first, last }
+        Block { bytes: network.tensor_bytes(tensor).next_multiple_of(ALIGNMENT), first, last }
     };
     (0..network.tensors.len()).map(block).collect()
 }

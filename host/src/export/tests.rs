@@ -1,7 +1,7 @@
 use super::budget::Budget;
 use super::prefer::prefer;
 use super::proto::{int, ints};
-use super::testing::Sketch;
+use super::sketch::Sketch;
 use super::write::write;
 use super::{Exported, Options, Prefer, export, pack_for, read};
 use crate::artifacts::Artifacts;
@@ -289,6 +289,24 @@ fn the_same_model_and_images_give_the_same_bytes() {
     assert_eq!((a.container, a.int8_onnx, a.golden, a.budget), (b.container, b.int8_onnx, b.golden, b.budget));
 }
 
+/// The int8 model that export writes for ONNX Runtime, read back, is the same container: its scales are kept exactly.
+#[test]
+fn a_quantized_model_keeps_its_scales() {
+    for (model, shape, labels) in models() {
+        let first = exported(&model, shape, labels);
+        // Other inputs to calibrate on, which must not matter.
+        let second =
+            export(&first.int8_onnx, &images(9, shape), &Options { calibration: 3, ..options(labels) }).unwrap();
+        let [mut first, mut second] = [first, second].map(|exported| Twin::new(&exported.container).unwrap());
+        let meaning = |twin: &Twin| twin.model().tensors().map(|t| (t.scale, t.zero_point)).collect::<Vec<_>>();
+        assert_eq!(meaning(&first), meaning(&second));
+        for index in 0..4 {
+            let input = images(4, shape).int8(index);
+            assert_eq!(first.trace(&input).unwrap(), second.trace(&input).unwrap());
+        }
+    }
+}
+
 #[test]
 fn golden_vectors_are_what_the_twin_computes() {
     let exported = exported(&odd_net(), [13, 11, 3], 0);
@@ -309,8 +327,10 @@ fn artifacts_are_written_whole_and_foreign_sections_stay() {
     let with_foreign = fs::read_to_string(artifacts.budget()).unwrap() + "\n[accuracy]\nint8 = 0.996\n";
     fs::write(artifacts.budget(), with_foreign).unwrap();
     let paths = write(&exported, &artifacts, &[("test.cortex-m4.thm".into(), vec![1, 2, 3])]).unwrap();
-    assert_eq!(paths.len(), 6);
-    assert_eq!(fs::read_dir(&artifacts.dir).unwrap().count(), 6);
+    assert_eq!(paths.len(), 7);
+    assert_eq!(fs::read_dir(&artifacts.dir).unwrap().count(), 7);
+    let constants = fs::read_to_string(artifacts.constants()).unwrap();
+    assert!(constants.contains("pub const INPUT_SHAPE: [usize; 3] = [13, 11, 3];"), "{constants}");
     let budget: toml::Table = fs::read_to_string(artifacts.budget()).unwrap().parse().unwrap();
     assert_eq!(budget["accuracy"]["int8"].as_float(), Some(0.996));
     assert_eq!(budget["layers"].as_array().unwrap().len(), 3);

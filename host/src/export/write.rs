@@ -1,6 +1,6 @@
 //! The artifacts on disk.
 
-use super::Exported;
+use super::{Exported, constants, pack};
 use crate::artifacts::Artifacts;
 use anyhow::{Context, Result};
 use std::fs;
@@ -14,10 +14,12 @@ pub fn write(exported: &Exported, artifacts: &Artifacts, extra: &[(String, Vec<u
     fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
     let budget = exported.budget.merge_into(&read_if_present(&artifacts.budget())?)?;
     let golden = exported.golden.to_json()?;
-    let own: [(PathBuf, &[u8]); 5] = [
+    let constants = constants::constants(&exported.container, &pack::packings(&exported.container)?)?;
+    let own: [(PathBuf, &[u8]); 6] = [
         (artifacts.float_onnx(), &exported.float_onnx),
         (artifacts.int8_onnx(), &exported.int8_onnx),
         (artifacts.container(), &exported.container),
+        (artifacts.constants(), constants.as_bytes()),
         (artifacts.golden(), golden.as_bytes()),
         (artifacts.budget(), budget.as_bytes()),
     ];

@@ -77,27 +77,26 @@ pub fn calibrate(
             histograms.iter().map(choose).collect()
         }
     };
-    for op in &network.ops {
-        // Where nobody else reads what a table reads, steps spent on what the table cannot tell apart are lost.
-        if let Kind::Lookup { function } = op.kind
-            && network.readers(op.inputs[0]) == 1
-        {
-            let [least, most] = function.useful_inputs();
-            let [min, max] = &mut ranges[op.inputs[0]];
-            (*min, *max) = (min.max(least), max.min(most));
-        }
+    for (index, [min, max]) in ranges.iter_mut().enumerate() {
+        // Steps spent on what a table cannot tell apart are lost.
+        let [least, most] = network.useful_values(index);
+        (*min, *max) = (min.max(least), max.min(most));
     }
     unite(network, &mut ranges);
     let mut affine: Vec<Affine> = ranges.iter().map(|&[min, max]| Affine::over(min, max)).collect();
     if let Some(input_affine) = input_affine {
         affine[network.input] = input_affine;
     }
+    for (affine, tensor) in affine.iter_mut().zip(&network.tensors) {
+        *affine = tensor.affine.unwrap_or(*affine);
+    }
     for op in &network.ops {
         // A max-pool only selects: what it writes means what it read. A concatenation has one meaning with its inputs.
         match op.kind {
             Kind::MaxPool2d { .. } | Kind::Concat { .. } => affine[op.output] = affine[op.inputs[0]],
             Kind::Lookup { function } => {
-                affine[op.output] = function.output_affine().unwrap_or(affine[op.output]);
+                let given = network.tensors[op.output].affine.or(function.output_affine());
+                affine[op.output] = given.unwrap_or(affine[op.output]);
             }
             _ => {}
         }

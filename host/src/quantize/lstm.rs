@@ -90,7 +90,8 @@ pub fn quantize(float: &Float, input_scale: f32, largest_cell: f32) -> Result<Ls
     };
     let weights = by_unit.clone().flat_map(steps).collect();
     let bias = by_unit.map(|row| float.bias[row]).collect();
-    let mut gates = accumulating(&Dense { weights, bias }, Affine { scale: 1.0, zero_point: 0 }).context("the LSTM")?;
+    let mut gates =
+        accumulating(&Dense { weights, bias }, Affine { scale: 1.0, zero_point: 0 }, None).context("the LSTM")?;
     let to_table =
         |(row, scale): (usize, &f32)| f64::from(*scale) * if row % 4 == 3 { 2.0 * GATE_STEPS } else { GATE_STEPS };
     let scales: Vec<f64> = gates.weight_scales.iter().enumerate().map(to_table).collect();
@@ -119,7 +120,7 @@ pub struct Logit {
 
 /// Quantizes the layer behind the hidden state.
 pub fn logit(head: &Dense) -> Result<Logit> {
-    let (layer, scale) = logits(head, Affine { scale: HIDDEN_SCALE, zero_point: 0 })?;
+    let (layer, scale) = logits(head, Affine { scale: HIDDEN_SCALE, zero_point: 0 }, None)?;
     Ok(Logit { layer, scale })
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 pub use firmware::kernels::{Shape, Window};
 
 /// One activation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Unique, for people: the name of the node that makes it.
     pub name: String,
@@ -16,6 +16,8 @@ pub struct Tensor {
     /// The axes of `shape` (rows, columns, channels: 0, 1, 2) in the order in which the ONNX value has them, the outermost
     /// first: `[2, 0, 1]` for NCHW.
     pub onnx_order: [usize; 3],
+    /// Scale and zero point where a quantized model brings its own; else ranges decide.
+    pub affine: Option<Affine>,
 }
 
 impl Tensor {
@@ -146,6 +148,8 @@ pub struct Op<P> {
     pub inputs: Vec<usize>,
     /// Index into [`Network::tensors`].
     pub output: usize,
+    /// Scales of the weights, one an output channel, where a quantized model brings its own.
+    pub weight_scales: Option<Vec<f32>>,
 }
 
 /// Weights and bias of a convolution or dense layer, in float.
@@ -188,10 +192,30 @@ impl<P> Network<P> {
         inputs + usize::from(self.output == index)
     }
 
+    /// The values of tensor `index` that make a difference: where a table alone reads it, those that the table can tell apart.
+    pub fn useful_values(&self, index: usize) -> [f32; 2] {
+        let reader = self.ops.iter().find(|op| op.inputs.contains(&index)).map(|op| &op.kind);
+        match reader {
+            Some(Kind::Lookup { function }) if self.readers(index) == 1 => function.useful_inputs(),
+            _ => [f32::NEG_INFINITY, f32::INFINITY],
+        }
+    }
+
     /// Whether `op` writes logits: the dense layer without bounds at the end, whose answer stays int32.
     pub fn is_logits(&self, op: &Op<P>) -> bool {
-        let is_last = op.output == self.output && self.readers(op.output) == 1;
+        let is_last =
+            op.output == self.output && self.readers(op.output) == 1 && self.tensors[op.output].affine.is_none();
         is_last && matches!(op.kind, Kind::Dense { bounds, .. } if bounds.is_none())
+    }
+
+    /// Whether tensor `index` holds int32 logits on a device.
+    pub fn is_i32(&self, index: usize) -> bool {
+        self.ops.iter().any(|op| op.output == index && self.is_logits(op))
+    }
+
+    /// Bytes of tensor `index` on a device.
+    pub fn tensor_bytes(&self, index: usize) -> usize {
+        self.tensors[index].shape.elements() * if self.is_i32(index) { 4 } else { 1 }
     }
 
     /// Multiplications of `op` for one input; those of places that only a dropped row or column needs are not counted.
@@ -234,7 +258,8 @@ impl<P> Network<P> {
                     Kind::Dense { parameters: convert(op, parameters)?, bounds: *bounds }
                 }
             };
-            ops.push(Op { name: op.name.clone(), kind, inputs: op.inputs.clone(), output: op.output });
+            let (name, inputs, weight_scales) = (op.name.clone(), op.inputs.clone(), op.weight_scales.clone());
+            ops.push(Op { name, kind, inputs, output: op.output, weight_scales });
         }
         let Self { name, tensors, input, output, .. } = self;
         let input_sides = self.input_sides.clone();

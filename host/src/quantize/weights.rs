@@ -32,18 +32,6 @@ pub struct Quantized {
     pub affine: Vec<Affine>,
 }
 
-impl Quantized {
-    /// Whether tensor `index` holds int32 logits.
-    pub fn is_i32(&self, index: usize) -> bool {
-        self.network.ops.iter().any(|op| op.output == index && self.network.is_logits(op))
-    }
-
-    /// Bytes of tensor `index`.
-    pub fn tensor_bytes(&self, index: usize) -> usize {
-        self.network.tensors[index].shape.elements() * if self.is_i32(index) { 4 } else { 1 }
-    }
-}
-
 /// No |bias| is finer than 1/2²⁴ of itself: a channel whose weights are so small that its bias would fill the
 /// accumulator takes a coarser scale instead.
 const BIAS_STEPS: f64 = (1u32 << 24) as f64;
@@ -56,7 +44,7 @@ pub fn quantize(network: &Network<Float>, calibration: &Calibration) -> Result<Q
     let mut affine = calibration.affine.clone();
     let quantized = network.try_map(|op, parameters| {
         let layer = if network.is_logits(op) {
-            let (layer, scale) = logits(parameters, affine[op.inputs[0]])?;
+            let (layer, scale) = logits(parameters, affine[op.inputs[0]], op.weight_scales.as_deref())?;
             affine[op.output] = Affine { scale, zero_point: 0 };
             layer
         } else {
@@ -69,7 +57,8 @@ pub fn quantize(network: &Network<Float>, calibration: &Calibration) -> Result<Q
 
 /// A layer whose output is int8.
 fn hidden(op: &Op<Float>, parameters: &Float, input: Affine, output: Affine) -> Result<Int8> {
-    let mut layer = accumulating(parameters, input).with_context(|| format!("layer {}", op.name))?;
+    let mut layer =
+        accumulating(parameters, input, op.weight_scales.as_deref()).with_context(|| format!("layer {}", op.name))?;
     let scales: Vec<f64> = layer.real_scales(input).map(|scale| scale / f64::from(output.scale)).collect();
     layer.left_shift = left_shift(&scales);
     let headroom = layer.headroom();
@@ -87,8 +76,8 @@ fn hidden(op: &Op<Float>, parameters: &Float, input: Affine, output: Affine) -> 
 
 /// The last layer and the scale of its int32 answers, which keep all the resolution that the proven bound leaves:
 /// accumulators are shifted left as far as they can be, and the largest multiplier lies just below 2³¹.
-pub(super) fn logits(parameters: &Float, input: Affine) -> Result<(Int8, f32)> {
-    let mut layer = accumulating(parameters, input).context("the last layer")?;
+pub(super) fn logits(parameters: &Float, input: Affine, scales: Option<&[f32]>) -> Result<(Int8, f32)> {
+    let mut layer = accumulating(parameters, input, scales).context("the last layer")?;
     layer.left_shift = layer.headroom();
     let largest = layer.real_scales(input).fold(0.0, f64::max);
     let unit = f64::from(32 - i32::from(layer.left_shift)).exp2();
@@ -106,11 +95,13 @@ pub(super) fn multipliers(scales: &[f64], left_shift: u8) -> Result<Vec<i32>> {
     scales.iter().map(|&scale| multiplier(scale, left_shift)).collect()
 }
 
-/// Everything up to the accumulator; left shift and multipliers are still to come.
-pub(super) fn accumulating(Float { weights, bias }: &Float, input: Affine) -> Result<Int8> {
+/// Everything up to the accumulator; left shift and multipliers are still to come. `scales` are the weights', where they are
+/// given, and then −128 is a weight like others.
+pub(super) fn accumulating(Float { weights, bias }: &Float, input: Affine, scales: Option<&[f32]>) -> Result<Int8> {
     let outputs = bias.len();
     let rows = || weights.chunks_exact(weights.len() / outputs);
-    let weight_scales = weight_scales(rows(), bias, input.scale);
+    let weight_scales = scales.map_or_else(|| weight_scales(rows(), bias, input.scale), <[f32]>::to_vec);
+    let least = if scales.is_some() { -128.0 } else { -127.0 };
     let mut layer = Int8 {
         weights: Vec::with_capacity(weights.len()),
         bias: Vec::with_capacity(outputs),
@@ -123,7 +114,7 @@ pub(super) fn accumulating(Float { weights, bias }: &Float, input: Affine) -> Re
     for (channel, row) in rows().enumerate() {
         let scale = f64::from(layer.weight_scales[channel]);
         let start = layer.weights.len();
-        layer.weights.extend(row.iter().map(|&w| (f64::from(w) / scale).round_ties_even().clamp(-127.0, 127.0) as i8));
+        layer.weights.extend(row.iter().map(|&w| (f64::from(w) / scale).round_ties_even().clamp(least, 127.0) as i8));
         let row = &layer.weights[start..];
         let real_bias = (f64::from(bias[channel]) / (f64::from(input.scale) * scale)).round_ties_even() as i64;
         let folded = real_bias - i64::from(input.zero_point) * row.iter().map(|&w| i64::from(w)).sum::<i64>();
@@ -189,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn layer(weights: Vec<f32>, bias: Vec<f32>) -> Int8 {
-        accumulating(&Float { weights, bias }, Affine { scale: 0.02, zero_point: -5 }).unwrap()
+        accumulating(&Float { weights, bias }, Affine { scale: 0.02, zero_point: -5 }, None).unwrap()
     }
 
     #[test]
@@ -213,7 +204,7 @@ mod tests {
     #[test]
     fn an_accumulator_that_can_overflow_is_refused() {
         let huge = Float { weights: vec![1.0; 140_000], bias: vec![0.0] };
-        let error = accumulating(&huge, Affine::PIXEL).unwrap_err().to_string();
+        let error = accumulating(&huge, Affine::PIXEL, None).unwrap_err().to_string();
         assert!(error.contains("past int32"), "{error}");
     }
 
@@ -229,7 +220,7 @@ mod tests {
         #[test]
         fn logits_use_the_whole_headroom(weights in prop::collection::vec(-1f32..1.0, 12), bias in prop::collection::vec(-1f32..1.0, 3)) {
             prop_assume!(weights.iter().any(|w| w.abs() > 0.01));
-            let (layer, scale) = logits(&Float { weights, bias }, Affine::PIXEL).unwrap();
+            let (layer, scale) = logits(&Float { weights, bias }, Affine::PIXEL, None).unwrap();
             let shifted = layer.longest_accumulator() << layer.left_shift;
             prop_assert!(shifted < 1 << 31 && shifted * 2 >= 1 << 31);
             let largest = *layer.multipliers.iter().max().unwrap();

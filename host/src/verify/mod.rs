@@ -52,7 +52,8 @@ pub fn compare<P>(
     let mut sums = vec![Sums::default(); network.tensors.len()];
     for index in 0..count {
         let (reference, other) = (reference(index)?, other(index)?);
-        for ((sums, tensor), pair) in sums.iter_mut().zip(&network.tensors).zip(reference.iter().zip(&other)) {
+        let pairs = reference.iter().zip(&other);
+        for (index, ((sums, tensor), pair)) in sums.iter_mut().zip(&network.tensors).zip(pairs).enumerate() {
             let (Some(reference), Some(other)) = pair else { continue };
             ensure!(
                 reference.len() == other.len(),
@@ -61,7 +62,10 @@ pub fn compare<P>(
                 reference.len(),
                 other.len()
             );
-            sums.add(reference, other);
+            // What is cut off beyond the values that count is no error.
+            let [min, max] = network.useful_values(index);
+            let useful = |values: &[f32]| values.iter().map(|value| value.clamp(min, max)).collect::<Vec<_>>();
+            sums.add(&useful(reference), &useful(other));
         }
     }
     let layers = network.tensors.iter().zip(sums).map(|(tensor, sums)| (tensor.name.clone(), sums.difference()));

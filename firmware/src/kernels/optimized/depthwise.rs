@@ -121,6 +121,8 @@ fn widen_weights(conv: &DepthwiseConv2d<'_>, lanes: Range<usize>, lengths: Lengt
 }
 
 /// Turns row `row` of the padded input round: the channels from `first` on become the first lines of `lines`.
+// Stands apart, for the registers of its loop.
+#[inline(never)]
 fn turn(conv: &DepthwiseConv2d<'_>, input: &[i8], [row, first]: [usize; 2], lengths: Lengths, lines: &mut [i16]) {
     let Shape { height, width, channels } = conv.input;
     let [top, left, ..] = conv.window.padding;

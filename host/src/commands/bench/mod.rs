@@ -2,13 +2,12 @@
 
 mod compare;
 
-use crate::artifacts::read;
+use crate::artifacts::{self, read};
 use crate::commands::print_json;
 use crate::device::classes::{ClassCounter, cortex_m4_cycles};
 use crate::device::{Board, Session, board};
 use crate::export::{self, Prefer, pack_for, prefer};
 use crate::quantize::{Float, Network};
-use crate::recipe;
 use crate::twin::Twin;
 use anyhow::{Context, Result, anyhow, ensure};
 use firmware::model::Parameters;
@@ -127,8 +126,7 @@ fn print(report: &Report) {
 
 fn measure(arguments: &Arguments) -> Result<Report> {
     let board = board(&arguments.on)?;
-    let found = recipe::find(&arguments.model)?;
-    let artifacts = found.artifacts();
+    let artifacts = artifacts::find(&arguments.model)?;
     let container = read(&artifacts.container())?;
     let float = read(&artifacts.float_onnx())?;
     let container = match arguments.prefer {

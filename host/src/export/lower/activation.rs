@@ -38,7 +38,8 @@ pub fn clamp<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, bounds: Bounds) -
     let layer = loop {
         let current = through[through.len() - 1];
         let maker = lowering.network.ops.iter().position(|op| op.output == current);
-        let is_shared = lowering.readers[current] > 1;
+        // What is quantized before it is clamped has to be rounded before, too.
+        let is_shared = lowering.readers[current] > 1 || lowering.network.tensors[current].affine.is_some();
         let Some(index) = maker.filter(|_| !is_shared) else {
             return lookup(lowering, node, Function::Clip(bounds));
         };

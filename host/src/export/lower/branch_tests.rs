@@ -1,9 +1,10 @@
 //! Operators of nets with branches, of other layouts, of one dimension: each against tract.
 
-use super::super::proto::{int, ints};
-use super::super::testing::Sketch;
+use super::super::proto::{float, int, ints, text};
+use super::super::sketch::Sketch;
 use super::lower;
-use super::tests::{agrees, kinds, number, text};
+use super::tests::{agrees, kinds};
+use prost::Message;
 use tract_onnx::pb::ModelProto;
 
 fn refusal(model: &ModelProto) -> String {
@@ -38,6 +39,31 @@ fn a_residual_block_with_batch_norm() {
     agrees(&without, &[3, 8, 8]);
 }
 
+/// `host/tests/zoo/export.py` made them: shapes and pads are arithmetic on constants there.
+#[test]
+fn what_pytorch_exports() {
+    let files =
+        [&include_bytes!("../../../tests/zoo/torch-13.onnx")[..], include_bytes!("../../../tests/zoo/torch-18.onnx")];
+    for file in files {
+        let network = agrees(&ModelProto::decode(file).unwrap(), &[3, 12, 12]);
+        let expected = [
+            "conv2d+relu6",
+            "depthwise_conv2d",
+            "silu",
+            "conv2d",
+            "conv2d",
+            "add",
+            "hard_swish",
+            "average_pool2d",
+            "dense+relu",
+            "average_pool2d",
+            "concat",
+            "dense",
+        ];
+        assert_eq!(kinds(&network), expected);
+    }
+}
+
 #[test]
 fn groups_and_dilation() {
     let depthwise = Sketch::new(&[6, 9, 8], 32)
@@ -47,7 +73,7 @@ fn groups_and_dilation() {
             vec![int("group", 6), ints("pads", &[1, 1, 1, 1]), ints("strides", &[2, 1])],
         )
         .batch_normalization(6)
-        .node("Clip", &[], vec![number("min", 0.0), number("max", 6.0)])
+        .node("Clip", &[], vec![float("min", 0.0), float("max", 6.0)])
         .finish(&[6, 5, 8]);
     // Clip has had inputs since opset 11.
     let mut depthwise = depthwise;
@@ -162,7 +188,7 @@ fn gates_and_numbers_a_channel() {
         .node("Sigmoid", &[], vec![])
         .node_of("Mul", &["sigmoid2", "conv1"], &[], vec![])
         .node("HardSwish", &[], vec![])
-        .node_of("HardSigmoid", &["hardswish4"], &[], vec![number("alpha", 1.0 / 6.0), number("beta", 0.5)])
+        .node_of("HardSigmoid", &["hardswish4"], &[], vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)])
         .node_of("Mul", &["hardswish4", "hardsigmoid5"], &[], vec![])
         .node("Div", &[&[1]], vec![])
         .finish(&[3, 2, 2]);

@@ -65,5 +65,7 @@ pub fn conv<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refu
         }
         Kind::Conv2d { parameters: Float { weights, bias }, window, bounds: Bounds::NONE, pool: [1, 1] }
     };
-    lowering.push(node, kind, &[input], output, View::channels_first(rank))
+    lowering.push(node, kind, &[input], output, View::channels_first(rank))?;
+    lowering.keep_weight_scales(node, outputs);
+    Ok(())
 }

@@ -56,7 +56,12 @@ fn dense<'m>(
     let weight = |o: usize, i: usize| if transposed { weights[o * inputs + i] } else { weights[i * outputs + o] };
     let weights = (0..outputs).flat_map(|o| indices.iter().map(move |&i| weight(o, i))).collect();
     let kind = Kind::Dense { parameters: Float { weights, bias }, bounds: Bounds::NONE };
-    lowering.push(node, kind, &[tensor], Shape::vector(outputs), View::channels_first(2))
+    lowering.push(node, kind, &[tensor], Shape::vector(outputs), View::channels_first(2))?;
+    // Scaled weights have other scales.
+    if node.float("alpha", 1.0) == 1.0 {
+        lowering.keep_weight_scales(node, outputs);
+    }
+    Ok(())
 }
 
 /// C, broadcast to one number an output.

@@ -103,12 +103,15 @@ pub fn concat<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Re
             "concatenate values that differ in one dimension, before they are flattened",
         );
     }
+    // A quantized model has given them all one meaning, or else copies take one.
+    let given = |value: &Value| lowering.network.tensors[value.tensor].affine;
+    let is_common = given(&first).is_some() && values.iter().all(|value| given(value) == given(&first));
     let mut parts = values.into_iter().enumerate();
     let mut joined = Vec::new();
     loop {
         while joined.len() < 3 {
             let Some((number, value)) = parts.next() else { break };
-            joined.push(lowering.rescalable(node, number, value.tensor)?);
+            joined.push(if is_common { value.tensor } else { lowering.rescalable(node, number, value.tensor)? });
         }
         let mut shape = lowering.network.tensors[joined[0]].shape;
         let along = |tensor: &usize| axis.side(lowering.network.tensors[*tensor].shape);

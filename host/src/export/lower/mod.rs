@@ -12,21 +12,25 @@ mod activation;
 mod branch_tests;
 mod conv;
 mod dense;
+mod fold;
 mod join;
 pub(super) mod onnx;
 mod pool;
+mod qdq;
 mod reshape;
 mod scale;
 #[cfg(test)]
 mod tests;
+mod values;
 mod view;
 mod window;
 
-use crate::quantize::{Bounds, Float, Function, Kind, Network, Op, Shape, Tensor};
+use super::proto::constant;
+use crate::quantize::{Bounds, Float, Function, Network, Shape, Tensor};
 use anyhow::{Context, Result, bail, ensure};
 use onnx::{Constants, Node};
 use std::collections::HashMap;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 use view::{Axis, View};
 
 /// Why a node cannot be lowered, and what to do about it.
@@ -52,12 +56,15 @@ struct Value {
 struct Lowering<'m> {
     constants: Constants<'m>,
     graph: &'m GraphProto,
+    opset: i64,
     /// How often a value is read by nodes or is an answer of the graph.
     uses: HashMap<&'m str, usize>,
     /// `None` for values that come from a refused node: whoever reads them is refused no second time.
     values: HashMap<&'m str, Option<Value>>,
     /// How often each tensor is read, under whatever name, as far as it is known.
     readers: Vec<usize>,
+    /// Scales of dequantized constants, one a channel or one for all.
+    weight_scales: HashMap<&'m str, Vec<f32>>,
     /// Zeros around a value, which the convolutions that read it take over: top, left, bottom, right.
     padding: HashMap<&'m str, [usize; 4]>,
     network: Network<Float>,
@@ -92,9 +99,11 @@ pub fn lower(model: &ModelProto, name: &str) -> Result<Network<Float>> {
     let mut lowering = Lowering {
         constants,
         graph,
+        opset,
         uses,
         values: HashMap::new(),
         readers: Vec::new(),
+        weight_scales: HashMap::new(),
         padding: HashMap::new(),
         network,
     };
@@ -145,26 +154,11 @@ impl<'m> Lowering<'m> {
             value: Some(input.name.clone()),
             shape,
             onnx_order: onnx_order.map(|axis| axis as usize),
+            affine: None,
         });
         self.readers.push(self.uses.get(input.name.as_str()).copied().unwrap_or_default());
         self.values.insert(&input.name, Some(Value { tensor: 0, view }));
         Ok(())
-    }
-
-    /// Whether the input's channels come last: the first thing that happens to it is that they are put first.
-    fn is_channels_last(&self, input: &str, rank: usize) -> bool {
-        let wanted: &[i64] = if rank == 3 { &[0, 2, 1] } else { &[0, 3, 1, 2] };
-        let mut readers = self.readers_of(input).peekable();
-        readers.peek().is_some()
-            && readers.all(|node| {
-                node.op_type == "Transpose" && Node::new(node, 0).ints("perm").is_some_and(|perm| perm == wanted)
-            })
-    }
-
-    /// The nodes that read a value.
-    fn readers_of(&self, value: &str) -> impl Iterator<Item = &'m NodeProto> {
-        let nodes = self.graph.node.iter();
-        nodes.filter(move |node| node.input.iter().any(|input| input == value)).collect::<Vec<_>>().into_iter()
     }
 
     /// Lowers one node: the list of what is supported.
@@ -179,6 +173,15 @@ impl<'m> Lowering<'m> {
             // Its maker was refused, which is said once.
             node.outputs().for_each(|value| _ = self.values.insert(value, None));
             return Ok(());
+        }
+        match node.op() {
+            "QuantizeLinear" if !self.is_constant(node, 0) => return qdq::quantize(self, node),
+            "DequantizeLinear" => return qdq::dequantize(self, node),
+            _ => {}
+        }
+        let mut inputs = node.inputs().filter(|name| !name.is_empty()).peekable();
+        if inputs.peek().is_some() && inputs.all(|name| self.constants.contains(name)) {
+            return self.fold(node);
         }
         match node.op() {
             "Conv" => conv::conv(self, node),
@@ -217,137 +220,37 @@ impl<'m> Lowering<'m> {
                 "it stands inside the model",
                 "softmax runs on a board only behind the last layer, where the device works it out of the logits",
             ),
+            "Shape" => {
+                let value = self.activation(node)?;
+                let sides: Vec<i64> = value.view.sides(self.shape(&value)).iter().map(|&side| side as i64).collect();
+                self.constants.insert(node.output(), constant("", &[sides.len()], &sides));
+                Ok(())
+            }
             // Its value was taken when the constants were collected.
             "Constant" => Ok(()),
             _ => refuse("this operator is not supported", "replace it by operators that are: see `host export --help`"),
         }
     }
 
-    /// Whether `value` is the model's answer and nothing else.
-    fn is_answer(&self, value: &str) -> bool {
-        self.graph.output.iter().any(|output| output.name == value) && self.uses.get(value) == Some(&1)
-    }
-
-    /// Whether nothing but convolutions reads `value`, as their input.
-    fn only_convolutions_read(&self, value: &str) -> bool {
-        let is_answer = self.graph.output.iter().any(|output| output.name == value);
-        !is_answer && self.readers_of(value).all(|node| node.op_type == "Conv" && node.input[0] == value)
-    }
-
-    /// The zeros around what `node` reads.
-    fn take_padding(&self, node: &Node<'m>) -> [usize; 4] {
-        node.input(0).and_then(|name| self.padding.get(name)).copied().unwrap_or_default()
-    }
-
-    fn is_constant(&self, node: &Node<'m>, index: usize) -> bool {
-        node.input(index).is_some_and(|name| self.constants.contains(name))
-    }
-
-    /// The activation that `node` reads first.
-    fn activation(&self, node: &Node<'m>) -> Result<Value, Refusal> {
-        self.activation_at(node, 0)
-    }
-
-    /// The activation that `node` reads as input `index`.
-    fn activation_at(&self, node: &Node<'m>, index: usize) -> Result<Value, Refusal> {
-        let name = node.input(index).unwrap_or_default();
-        match self.values.get(name) {
-            Some(Some(value)) => Ok(value.clone()),
-            _ if self.constants.contains(name) => {
-                refuse(format!("it computes with the constant {name} alone"), "fold constants before exporting")
-            }
-            _ => refuse(
-                format!("it reads {name:?}, which no node before it makes"),
-                "sort the nodes by dependency; a graph with a cycle cannot run",
-            ),
+    /// The layer that `node` has just become keeps the scales of its weights, input 1, where they have some.
+    fn keep_weight_scales(&mut self, node: &Node<'m>, channels: usize) {
+        let scales = node.input(1).and_then(|name| self.weight_scales.get(name));
+        let scales = scales.map(|scales| if scales.len() == 1 { vec![scales[0]; channels] } else { scales.clone() });
+        if let Some(op) = self.network.ops.last_mut() {
+            op.weight_scales = scales.filter(|scales| scales.len() == channels);
         }
     }
 
-    /// Like [`Self::activation`], for an operator over images or sequences: tensor, shape and number of dimensions.
-    fn image(&self, node: &Node<'m>) -> Result<(usize, Shape, usize), Refusal> {
-        let value = self.activation(node)?;
-        let (shape, rank) = (self.shape(&value), value.view.rank());
-        if !(3..=4).contains(&rank) || !value.view.is(&View::channels_first(rank), shape) {
-            return refuse(
-                format!("it reads a value of the dimensions {:?} in an order of its own", value.view.sides(shape)),
-                "give it a value of the shape [N, C, H, W] or [N, C, L]",
-            );
-        }
-        Ok((value.tensor, shape, rank))
-    }
-
-    fn shape(&self, value: &Value) -> Shape {
-        self.network.tensors[value.tensor].shape
-    }
-
-    /// Appends an op that reads tensors `inputs` and writes a new one of `shape`, which `node` answers with.
-    fn push(
-        &mut self,
-        node: &Node<'m>,
-        kind: Kind<Float>,
-        inputs: &[usize],
-        shape: Shape,
-        view: View,
-    ) -> Result<(), Refusal> {
-        let tensor = self.append(node.name(), kind, inputs, shape)?;
-        self.becomes(node, tensor, view);
+    /// Works out a node that reads constants alone.
+    fn fold(&mut self, node: &Node<'m>) -> Result<(), Refusal> {
+        let inputs = node.inputs().filter_map(|name| self.constants.get(name)).collect();
+        let folded = fold::fold(node.proto, inputs, self.opset);
+        let values = folded.or_else(|error| {
+            refuse(format!("its constants cannot be worked out ({error:#})"), "fold constants before exporting")
+        })?;
+        let names = node.outputs().filter(|name| !name.is_empty());
+        names.zip(values).for_each(|(name, value)| self.constants.insert(name, value));
         Ok(())
-    }
-
-    /// Appends an op whose output no ONNX value is.
-    fn append(&mut self, name: String, kind: Kind<Float>, inputs: &[usize], shape: Shape) -> Result<usize, Refusal> {
-        check_size(shape)?;
-        let output = self.network.tensors.len();
-        self.network.tensors.push(Tensor { name: name.clone(), value: None, shape, onnx_order: [2, 0, 1] });
-        self.readers.push(1);
-        self.network.ops.push(Op { name, kind, inputs: inputs.to_vec(), output });
-        Ok(output)
-    }
-
-    /// Tensor `tensor` holds what `node` answers with.
-    fn becomes(&mut self, node: &Node<'m>, tensor: usize, view: View) {
-        let name = node.output();
-        let place = &mut self.network.tensors[tensor];
-        place.value = Some(name.into());
-        if let Ok(order) = <[Axis; 3]>::try_from(view.order(place.shape)) {
-            place.onnx_order = order.map(|axis| axis as usize);
-        }
-        self.readers[tensor] = self.uses.get(name).copied().unwrap_or_default();
-        self.values.insert(name, Some(Value { tensor, view }));
-    }
-
-    /// `node` moves no numbers: its output is its input, seen as `change` says.
-    fn alias(
-        &mut self,
-        node: &Node<'m>,
-        change: impl FnOnce(View, Shape) -> Result<View, Refusal>,
-    ) -> Result<(), Refusal> {
-        let Value { tensor, view } = self.activation(node)?;
-        let view = change(view, self.network.tensors[tensor].shape)?;
-        // Who reads the new name reads the tensor, as this node did.
-        let uses = self.uses.get(node.output()).copied().unwrap_or_default();
-        self.readers[tensor] = (self.readers[tensor] + uses).saturating_sub(1);
-        self.values.insert(node.output(), Some(Value { tensor, view }));
-        Ok(())
-    }
-
-    /// `tensor`, or a copy of it where its scale is given from elsewhere, so that a concatenation can choose one.
-    fn rescalable(&mut self, node: &Node<'m>, number: usize, tensor: usize) -> Result<usize, Refusal> {
-        let mut root = tensor;
-        let is_fixed = loop {
-            let Some(op) = self.network.ops.iter().find(|op| op.output == root) else { break true };
-            match op.kind {
-                Kind::MaxPool2d { .. } => root = op.inputs[0],
-                Kind::Lookup { function } => break function.output_affine().is_some(),
-                _ => break false,
-            }
-        };
-        if !is_fixed {
-            return Ok(tensor);
-        }
-        let shape = self.network.tensors[tensor].shape;
-        let name = format!("{}.input{number}", node.name());
-        self.append(name, Kind::Lookup { function: Function::Identity }, &[tensor], shape)
     }
 
     fn finish(mut self, output: &str) -> Result<Network<Float>> {

@@ -12,7 +12,7 @@ use tract_onnx::pb::{
 
 /// A node, with names that people can use.
 pub struct Node<'m> {
-    proto: &'m NodeProto,
+    pub proto: &'m NodeProto,
     /// Place in the graph.
     index: usize,
 }
@@ -121,6 +121,16 @@ impl<'m> Constants<'m> {
         Ok(Self(initialisers.chain(nodes).collect()))
     }
 
+    /// Takes in a constant that has been worked out.
+    pub fn insert(&mut self, name: &'m str, value: TensorProto) {
+        self.0.insert(name, Cow::Owned(value));
+    }
+
+    /// The constant `name`, under that name.
+    pub fn get(&self, name: &str) -> Option<TensorProto> {
+        self.0.get(name).map(|tensor| TensorProto { name: name.into(), ..TensorProto::clone(tensor) })
+    }
+
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -141,6 +151,31 @@ impl<'m> Constants<'m> {
         };
         read()
             .or_else(|error| refuse(format!("its {what} {} {error}", tensor.name), "export the model again in float32"))
+    }
+
+    /// Dimensions and integers of the constant that `node` reads as input `index`, of any type of up to 32 bits.
+    pub fn integers(&self, node: &Node<'_>, index: usize) -> Result<(Vec<usize>, Vec<i32>), Refusal> {
+        let tensor = self.tensor(node, index, "constant")?;
+        let read = || -> Result<(Vec<usize>, Vec<i32>)> {
+            let dimensions = dimensions(tensor)?;
+            let raw = &tensor.raw_data;
+            let values: Vec<i32> = match DataType::try_from(tensor.data_type) {
+                _ if raw.is_empty() => tensor.int32_data.clone(),
+                Ok(DataType::Int8) => raw.iter().map(|&byte| i32::from(byte as i8)).collect(),
+                Ok(DataType::Uint8) => raw.iter().map(|&byte| byte.into()).collect(),
+                Ok(DataType::Int32) => raw.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes)).collect(),
+                _ => bail!("is not of type int8, uint8 or int32"),
+            };
+            check_length(&dimensions, values.len())?;
+            Ok((dimensions, values))
+        };
+        read().or_else(|error| refuse(format!("its constant {} {error}", tensor.name), "quantize to int8 or uint8"))
+    }
+
+    /// Whether the constant that `node` reads as input `index` is of type uint8.
+    pub fn is_unsigned(&self, node: &Node<'_>, index: usize) -> bool {
+        let tensor = node.input(index).and_then(|name| self.0.get(name));
+        tensor.is_some_and(|tensor| tensor.data_type == DataType::Uint8 as i32)
     }
 
     /// Integers of the constant that `node` reads as input `index`.

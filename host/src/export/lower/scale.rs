@@ -52,10 +52,13 @@ pub fn per_channel<'m>(
     shifts: &[f32],
 ) -> Result<(), Refusal> {
     if lowering.readers[tensor] == 1
+        && lowering.network.tensors[tensor].affine.is_none()
         && let Some(op) = lowering.network.ops.iter_mut().find(|op| op.output == tensor)
         && op.bounds_mut().is_some_and(|bounds| bounds.is_none())
-        && let Some(Float { weights, bias }) = op.parameters_mut()
+        && op.parameters().is_some()
     {
+        op.weight_scales = None;
+        let Some(Float { weights, bias }) = op.parameters_mut() else { unreachable!("looked at just before") };
         let row = weights.len() / bias.len();
         for (channel, (factor, shift)) in factors.iter().zip(shifts).enumerate() {
             weights[channel * row..][..row].iter_mut().for_each(|weight| *weight *= factor);

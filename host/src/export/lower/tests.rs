@@ -1,19 +1,11 @@
 use super::super::fuse::fuse;
-use super::super::proto::{constant, int, ints, node};
-use super::super::testing::{Sketch, tract};
+use super::super::proto::{constant, float, int, ints, node, text};
+use super::super::sketch::Sketch;
+use super::super::testing::tract;
 use super::lower;
 use crate::quantize::float::Evaluator;
 use crate::quantize::{Float, Network};
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::{AttributeProto, ModelProto};
-
-pub(super) fn text(name: &str, value: &str) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::String as i32, s: value.into(), ..Default::default() }
-}
-
-pub(super) fn number(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f: value, ..Default::default() }
-}
+use tract_onnx::pb::ModelProto;
 
 /// What each op of a network does.
 pub(super) fn kinds(network: &Network<Float>) -> Vec<String> {
@@ -100,7 +92,7 @@ fn a_pool_that_overlaps_stays_alone_and_relu_moves_before_it() {
 
 #[test]
 fn gemm_forms() {
-    let scaled = vec![number("alpha", 0.5), number("beta", 2.0)];
+    let scaled = vec![float("alpha", 0.5), float("beta", 2.0)];
     let model = Sketch::new(&[4, 3, 2], 5)
         .node("Flatten", &[], vec![int("axis", 1)])
         .node("Gemm", &[&[24, 7], &[1, 7]], scaled)

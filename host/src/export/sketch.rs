@@ -1,0 +1,102 @@
+//! Small ONNX models with random weights, for tests and examples.
+
+use super::proto::{batched, constant, model, node};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto};
+
+/// An ONNX model in the making: each node reads the one before it.
+pub struct Sketch {
+    pub graph: GraphProto,
+    last: String,
+    random: Xoshiro256PlusPlus,
+    /// Weights keep the size of what passes through them, so that deep nets do not overflow (He et al. 2015).
+    keeps_size: bool,
+}
+
+impl Sketch {
+    /// A model with the input `[N, sides…]`.
+    pub fn new(sides: &[usize], seed: u64) -> Self {
+        let graph = GraphProto { input: vec![batched("input", sides)], ..Default::default() };
+        Self { graph, last: "input".into(), random: Xoshiro256PlusPlus::seed_from_u64(seed), keeps_size: false }
+    }
+
+    /// As [`Self::new`], with weights as training starts from, whose sizes go with the number of values that they sum over.
+    pub fn initialized(sides: &[usize], seed: u64) -> Self {
+        Self { keeps_size: true, ..Self::new(sides, seed) }
+    }
+
+    /// The value that the last node made.
+    pub fn last(&self) -> &str {
+        &self.last
+    }
+
+    /// Numbers in −1..1.
+    pub fn numbers(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.random.random_range(-1.0..1.0)).collect()
+    }
+
+    /// Appends a node that reads the one before it and one constant of random numbers for each of `constants`. It and its
+    /// output are called after the operator and its place, e.g. `conv0`.
+    pub fn node(self, op: &str, constants: &[&[usize]], attributes: Vec<AttributeProto>) -> Self {
+        let last = self.last.clone();
+        self.node_of(op, &[&last], constants, attributes)
+    }
+
+    /// As [`Self::node`], of the values `inputs`.
+    pub fn node_of(
+        mut self,
+        op: &str,
+        inputs: &[&str],
+        constants: &[&[usize]],
+        attributes: Vec<AttributeProto>,
+    ) -> Self {
+        let output = format!("{}{}", op.to_lowercase(), self.graph.node.len());
+        let mut inputs: Vec<String> = inputs.iter().map(|input| input.to_string()).collect();
+        for (index, dims) in constants.iter().enumerate() {
+            let name = format!("{output}.constant{index}");
+            let mut numbers = self.numbers(dims.iter().product());
+            if self.keeps_size {
+                // Matrices on the right of a product have their inputs first.
+                let sums_over_first = dims.len() == 2 && !attributes.iter().any(|attribute| attribute.name == "transB");
+                let summed: usize = if sums_over_first { dims[0] } else { dims.iter().skip(1).product() };
+                let size = if dims.len() == 1 { 0.1 } else { (6.0 / summed as f32).sqrt() };
+                numbers.iter_mut().for_each(|number| *number *= size);
+            }
+            self.graph.initializer.push(constant(&name, dims, &numbers));
+            inputs.push(name);
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        self.graph.node.push(node(op, &inputs, &output, attributes));
+        self.last = output;
+        self
+    }
+
+    /// Appends a node that reads the one before it and the integers `values`.
+    pub fn with_ints(mut self, op: &str, values: &[i64], attributes: Vec<AttributeProto>) -> Self {
+        let name = format!("{}{}.ints", op.to_lowercase(), self.graph.node.len());
+        self.graph.initializer.push(constant(&name, &[values.len()], values));
+        let last = self.last.clone();
+        self.node_of(op, &[&last, &name], &[], attributes)
+    }
+
+    /// Appends a BatchNormalization as training leaves it behind.
+    pub fn batch_normalization(mut self, channels: usize) -> Self {
+        let output = format!("batchnormalization{}", self.graph.node.len());
+        let names = ["scale", "bias", "mean", "variance"].map(|what| format!("{output}.{what}"));
+        for name in &names {
+            let shift = if name.ends_with("scale") || name.ends_with("variance") { 1.2 } else { 0.0 };
+            let numbers: Vec<f32> = self.numbers(channels).into_iter().map(|x| shift + x / 2.0).collect();
+            self.graph.initializer.push(constant(name, &[channels], &numbers));
+        }
+        let last = self.last.clone();
+        let [a, b, c, d] = names.each_ref();
+        self.node_of("BatchNormalization", &[&last, a, b, c, d], &[], Vec::new())
+    }
+
+    /// The model, which answers with `[N, sides…]`.
+    pub fn finish(mut self, sides: &[usize]) -> ModelProto {
+        self.graph.output = vec![batched(&self.last, sides)];
+        model(self.graph)
+    }
+}
