@@ -28,7 +28,9 @@ for path in sorted(folder.glob("*.verify")):
     report, budget = read(name, "verify"), read(name, "budget")
     worst = min(report["twin"], key=lambda layer: layer["sqnr_db"] or float("inf"))
     arena, bound = budget["ram"]["arena_bytes"], budget["ram"]["arena_lower_bound_bytes"]
-    holds = worst["sqnr_db"] >= 20 and report["top1_agreement"] >= 0.98 and arena <= 1.1 * bound
+    # The largest of a reconstruction's values says nothing.
+    agrees = "autoencoder" in name or report["top1_agreement"] >= 0.98
+    holds = worst["sqnr_db"] >= 20 and agrees and arena <= 1.1 * bound
     failed |= not holds
     print("ok    " if holds else "FAILED", f"{name}: least SQNR {worst['sqnr_db']:.1f} dB ({worst['name']}), same largest value "
           f"{report['top1_agreement']:.1%}, arena {arena} (lower bound {bound})")

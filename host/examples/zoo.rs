@@ -32,7 +32,7 @@ fn main() -> Result<()> {
         ("residual", residual(), &[3, 16, 16], 13),
         ("separable", separable(), &[3, 24, 24], 18),
         ("dense-autoencoder", autoencoder(100, 32, 6), &[100], 22),
-        ("sequence", sequence(), &[6, 64], 13),
+        ("sequence", sequence(), &[6, 64], 14),
         ("channels-last", channels_last(), &[16, 16, 3], 22),
     ];
     for (name, mut model, sides, opset) in zoo {
