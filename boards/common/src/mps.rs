@@ -6,9 +6,9 @@ use cortex_m::singleton;
 use firmware::vision::scratch_words;
 
 /// RAM for the activations of a model, in bytes.
-const ARENA_BYTES: usize = 96 * 1024;
+const ARENA_BYTES: usize = 128 * 1024;
 /// RAM for what an op needs beside them, in bytes.
-const SCRATCH_BYTES: usize = 12 * 1024;
+const SCRATCH_BYTES: usize = 56 * 1024;
 
 /// The largest frame that the host may send, pixels of two bytes, and what it takes to read digits in it.
 const FRAME: [usize; 2] = [160, 120];

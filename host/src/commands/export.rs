@@ -62,6 +62,9 @@ pub struct Arguments {
     pub json: bool,
 }
 
+/// Seed of what a generator is calibrated on: other drawings than anybody asks for first.
+const CALIBRATION_SEED: u64 = u64::MAX;
+
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
     if arguments.model.ends_with(".onnx") {
@@ -102,6 +105,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
         ),
     };
     let exported = match (&samples, &text) {
+        _ if found.recipe.adversary.is_some() => {
+            let latents = found.recipe.latents(CALIBRATION_SEED, arguments.calibration)?;
+            export::export_on(&onnx, &latents.inputs(), &options)
+        }
         (Samples::Texts(texts), Some(text)) => export::text::export(&onnx, texts, &dataset.words, text, &options),
         (samples, _) => export::export(&onnx, samples.images()?, &options),
     };

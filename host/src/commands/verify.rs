@@ -75,6 +75,10 @@ fn report(arguments: &Arguments, board: Option<&'static Board>) -> Result<Report
         return compare(&artifacts, board, &Inputs::read(path, &network)?.first(arguments.samples));
     }
     let found = recipe::find(&arguments.model)?;
+    if found.recipe.adversary.is_some() {
+        let latents = found.recipe.latents(found.recipe.training.seed, arguments.samples)?;
+        return compare(&artifacts, board, &latents.inputs());
+    }
     let samples = dataset::load(found.recipe.data.source, arguments.data.as_deref())?.test.first(arguments.samples);
     match (&samples, &found.recipe.text) {
         (Samples::Texts(texts), Some(text)) => compare_texts(&artifacts, board, &Cut::new(texts, text)),

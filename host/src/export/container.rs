@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use crate::quantize::{Affine, Function, Int8, Kind, Op, Quantized, affine};
 use anyhow::{Context, Result, ensure};
+use firmware::kernels::packing;
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
 use firmware::model::{Element, Preference, Tensor};
@@ -54,6 +55,18 @@ fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> Result<OpSpec> {
             output_stage: output_stage(parameters, bounds.int8(output)),
             window: *window,
         },
+        Kind::ConvTranspose2d { parameters, window, function } => {
+            let [inputs, outputs] =
+                [op.inputs[0], op.output].map(|tensor| quantized.network.tensors[tensor].shape.channels);
+            let between = function.map(|function| (function, function.input_affine(output)));
+            Parameters::ConvTranspose2d {
+                weights: packing::conv_transpose2d(PACKING_PORTABLE, &parameters.weights, outputs, inputs, *window),
+                output_stage: output_stage(parameters, [i8::MIN, i8::MAX]),
+                window: *window,
+                zero_point: between.map_or(output, |(_, between)| between).zero_point,
+                table: between.map_or_else(Vec::new, |(function, between)| table(function, between, output)),
+            }
+        }
         Kind::Add { subtract, bounds } => {
             let (multipliers, shift) = affine::sum([input, affine(op.inputs[1])], output, *subtract)
                 .with_context(|| format!("layer {}", op.name))?;

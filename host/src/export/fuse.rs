@@ -1,6 +1,6 @@
 //! Joins ops that one kernel does in one pass.
 
-use crate::quantize::{Float, Kind, Network};
+use crate::quantize::{Float, Function, Kind, Network, Op};
 
 /// Max-pools whose stride equals their window, unpadded, move into the convolution before them where nobody else
 /// reads its output. (ReLU has joined already, when it was lowered.) The tensor between the two is gone afterwards.
@@ -18,7 +18,36 @@ pub fn fuse(mut network: Network<Float>) -> Network<Float> {
         network.tensors[pooled.output].name = op.name.clone();
         remove_tensor(&mut network, between);
     }
+    fuse_functions(&mut network);
     network
+}
+
+/// Functions of each value move into the transposed convolution before them where nobody else reads its output: on a device, both
+/// tensors would be the largest of all.
+fn fuse_functions(network: &mut Network<Float>) {
+    while let Some((layer, lookup, function)) = joining(network) {
+        let joined = network.ops.remove(lookup);
+        let op = &mut network.ops[layer];
+        op.output = joined.output;
+        if let Kind::ConvTranspose2d { function: place, .. } = &mut op.kind {
+            *place = Some(function);
+        }
+        network.tensors[joined.output].name = op.name.clone();
+        remove_tensor(network, joined.inputs[0]);
+    }
+}
+
+/// Indices of a transposed convolution and of the function that can join it.
+fn joining(network: &Network<Float>) -> Option<(usize, usize, Function)> {
+    network.ops.iter().enumerate().find_map(|(index, op)| {
+        let Kind::Lookup { function } = op.kind else { return None };
+        let input = op.inputs[0];
+        let is_free = |maker: &Op<Float>| {
+            maker.output == input && matches!(maker.kind, Kind::ConvTranspose2d { function: None, .. })
+        };
+        let layer = network.ops.iter().position(is_free)?;
+        (function.joins() && network.readers(input) == 1).then_some((layer, index, function))
+    })
 }
 
 /// Indices of a convolution and of the max-pool that can join it.

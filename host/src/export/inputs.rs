@@ -48,6 +48,11 @@ impl Inputs {
         Self { samples, affine: Some(Affine::PIXEL) }
     }
 
+    /// What is drawn from elsewhere, in steps of `affine`.
+    pub fn of(samples: Vec<Vec<f32>>, affine: Affine) -> Self {
+        Self { samples, affine: Some(affine) }
+    }
+
     /// Noise in 0…1, for what does not depend on the values: what a model costs.
     pub fn noise(network: &Network<Float>, count: usize) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(0);

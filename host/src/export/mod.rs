@@ -27,6 +27,8 @@ pub mod container;
 mod cost;
 pub mod external;
 pub mod fuse;
+#[cfg(test)]
+mod generator_tests;
 pub mod golden;
 pub mod inputs;
 pub mod lower;

@@ -108,6 +108,24 @@ impl Writer<'_> {
                 self.nodes.push(node("Conv", &[&source, &weights, &bias], &format!("{name}.sum"), attributes));
                 source = self.bounded(name, *bounds);
             }
+            Kind::ConvTranspose2d { parameters, window, function } => {
+                let [height, width] = window.kernel;
+                let outputs = parameters.bias.len();
+                let weights = channels_first(&parameters.weights, height * width, from.channels);
+                let weights = inputs_first(&weights, outputs, from.channels);
+                let dims = [from.channels, outputs, height, width];
+                let [weights, bias] = self.parameters_along(1, name, parameters, op.inputs[0], &dims, &weights);
+                let sum = format!("{name}.sum");
+                self.nodes.push(node("ConvTranspose", &[&source, &weights, &bias], &sum, window_attributes(window)));
+                source = match function {
+                    Some(function) => {
+                        let between = function.input_affine(self.quantized.affine[op.output]);
+                        let between = self.affine(&format!("{name}.between"), sum, between);
+                        self.function(name, between, *function)
+                    }
+                    None => sum,
+                };
+            }
             Kind::Add { subtract, bounds } => {
                 let operator = if *subtract { "Sub" } else { "Add" };
                 self.nodes.push(node(operator, &[&sources[0], &sources[1]], &format!("{name}.sum"), Vec::new()));
@@ -128,8 +146,9 @@ impl Writer<'_> {
             Kind::Lookup { function } => source = self.function(name, source, *function),
             Kind::Dense { parameters, bounds } => {
                 let dims = [parameters.bias.len(), from.elements()];
+                let parameters = rows_channels_first(parameters, tensor.shape);
                 let weights = channels_first(&parameters.weights, from.height * from.width, from.channels);
-                let [weights, bias] = self.parameters(name, parameters, op.inputs[0], &dims, &weights);
+                let [weights, bias] = self.parameters(name, &parameters, op.inputs[0], &dims, &weights);
                 let flat = format!("{name}.flat");
                 self.nodes.push(node("Flatten", &[&source], &flat, vec![int("axis", 1)]));
                 let sum = if is_logits { base(tensor).to_owned() } else { format!("{name}.sum") };
@@ -199,6 +218,8 @@ impl Writer<'_> {
             Function::HardSigmoid { alpha, beta } => {
                 push("HardSigmoid", &[&source], &answer, vec![float("alpha", alpha), float("beta", beta)]);
             }
+            Function::Tanh => push("Tanh", &[&source], &answer, Vec::new()),
+            Function::LeakyRelu { slope } => push("LeakyRelu", &[&source], &answer, vec![float("alpha", slope)]),
             Function::Silu => {
                 let gate = format!("{name}.gate");
                 push("Sigmoid", &[&source], &gate, Vec::new());
@@ -234,6 +255,19 @@ impl Writer<'_> {
 
     /// Weights in ONNX's order and bias, dequantized per channel; answers with their names.
     fn parameters(&mut self, name: &str, int8: &Int8, input: usize, dims: &[usize], weights: &[i8]) -> [String; 2] {
+        self.parameters_along(0, name, int8, input, dims, weights)
+    }
+
+    /// As [`Self::parameters`], the weights' output channels along `axis`.
+    fn parameters_along(
+        &mut self,
+        axis: i64,
+        name: &str,
+        int8: &Int8,
+        input: usize,
+        dims: &[usize],
+        weights: &[i8],
+    ) -> [String; 2] {
         let channels = int8.bias.len();
         let input_scale = self.quantized.affine[input].scale;
         let bias_scales: Vec<f32> = int8.weight_scales.iter().map(|scale| input_scale * scale).collect();
@@ -249,7 +283,8 @@ impl Writer<'_> {
             let scale = constant(&format!("{name}.{what}.scale"), &[channels], scales);
             *output = format!("{name}.{what}");
             let inputs = [integers.name.as_str(), &scale.name, &zero.name];
-            self.nodes.push(node("DequantizeLinear", &inputs, output, vec![int("axis", 0)]));
+            let axis = if what == "weight" { axis } else { 0 };
+            self.nodes.push(node("DequantizeLinear", &inputs, output, vec![int("axis", axis)]));
             self.constants.extend([integers, scale, zero]);
         }
         names
@@ -264,4 +299,25 @@ fn window_attributes(window: &Window) -> Vec<tract_onnx::pb::AttributeProto> {
 fn channels_first(weights: &[i8], area: usize, channels: usize) -> Vec<i8> {
     let rows = weights.chunks_exact(area * channels);
     rows.flat_map(|row| (0..row.len()).map(|i| row[(i % area) * channels + i / area])).collect()
+}
+
+/// `[O, I, area]` → `[I, O, area]`.
+fn inputs_first(weights: &[i8], outputs: usize, inputs: usize) -> Vec<i8> {
+    let area = weights.len() / (outputs * inputs);
+    let kernels = (0..inputs).flat_map(|i| (0..outputs).map(move |o| (o * inputs + i) * area));
+    kernels.flat_map(|start| &weights[start..start + area]).copied().collect()
+}
+
+/// The rows of a dense layer, which stand for an image of `shape` as memory has it, in ONNX's order.
+fn rows_channels_first(int8: &Int8, shape: Shape) -> Int8 {
+    let (area, channels) = (shape.height * shape.width, shape.channels);
+    let row = |index: usize| (index % area) * channels + index / area;
+    let columns = int8.weights.len() / int8.bias.len();
+    let rows = 0..int8.bias.len();
+    Int8 {
+        weights: rows.clone().flat_map(|index| &int8.weights[row(index) * columns..][..columns]).copied().collect(),
+        weight_scales: rows.clone().map(|index| int8.weight_scales[row(index)]).collect(),
+        bias: rows.map(|index| int8.bias[row(index)]).collect(),
+        ..int8.clone()
+    }
 }

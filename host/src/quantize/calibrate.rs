@@ -94,7 +94,7 @@ pub fn calibrate(
         // A max-pool only selects: what it writes means what it read. A concatenation has one meaning with its inputs.
         match op.kind {
             Kind::MaxPool2d { .. } | Kind::Concat { .. } => affine[op.output] = affine[op.inputs[0]],
-            Kind::Lookup { function } => {
+            Kind::Lookup { function } | Kind::ConvTranspose2d { function: Some(function), .. } => {
                 let given = network.tensors[op.output].affine.or(function.output_affine());
                 affine[op.output] = given.unwrap_or(affine[op.output]);
             }

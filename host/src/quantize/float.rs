@@ -46,6 +46,13 @@ impl<'n> Evaluator<'n> {
                     clamp(&mut values, *bounds);
                     values
                 }
+                Kind::ConvTranspose2d { parameters, window, function } => {
+                    let mut values = conv_transpose2d(source, from, weights, &parameters.bias, window, to);
+                    if let Some(function) = function {
+                        values.iter_mut().for_each(|value| *value = function.apply(*value));
+                    }
+                    values
+                }
                 Kind::Add { subtract, bounds } => {
                     let sign = if *subtract { -1.0 } else { 1.0 };
                     let mut values: Vec<f32> =
@@ -115,6 +122,23 @@ fn conv2d(x: &[f32], from: Shape, weights: &[f32], bias: &[f32], window: &Window
             let first = (line as isize + left + columns.start as isize) as usize * from.channels;
             let weights = &weights[row * row_weights + columns.start * from.channels * to.channels..];
             accumulate(&mut y[start..], &x[first..first + columns.len() * from.channels], weights);
+        }
+    }
+    y
+}
+
+/// Each value of `x` spread by the kernel; `weights` are HWIO.
+fn conv_transpose2d(x: &[f32], from: Shape, weights: &[f32], bias: &[f32], window: &Window, to: Shape) -> Vec<f32> {
+    let tap_weights = from.channels * to.channels;
+    let mut y = bias.repeat(to.height * to.width);
+    for ((top, left), values) in places(window, from).zip(x.chunks_exact(from.channels)) {
+        let columns = inside(left, window.kernel[1], to.width);
+        for row in inside(top, window.kernel[0], to.height) {
+            for column in columns.clone() {
+                let place = (top + row as isize) as usize * to.width + (left + column as isize) as usize;
+                let weights = &weights[(row * window.kernel[1] + column) * tap_weights..][..tap_weights];
+                accumulate(&mut y[place * to.channels..][..to.channels], values, weights);
+            }
         }
     }
     y

@@ -3,6 +3,7 @@
 use super::affine::Affine;
 use super::bounds::Bounds;
 use anyhow::{Result, bail};
+use firmware::kernels::ConvTranspose2d;
 pub use firmware::kernels::{Shape, Window};
 
 /// One activation.
@@ -60,6 +61,8 @@ pub enum Kind<P> {
     Conv2d { parameters: P, window: Window, bounds: Bounds, pool: Pool },
     /// Convolution of each channel by itself, then bounds; the weights are `[channel][kernel row][kernel column]`.
     DepthwiseConv2d { parameters: P, window: Window, bounds: Bounds },
+    /// Transposed convolution, then a function of each value; `window` is that of the convolution that leads back.
+    ConvTranspose2d { parameters: P, window: Window, function: Option<Function> },
     /// Sum of its two inputs, the second one times −1 where `subtract`, then bounds.
     Add { subtract: bool, bounds: Bounds },
     /// Two or three activations one behind the other along an axis: 0 for rows, 1 for columns, 2 for channels.
@@ -86,9 +89,17 @@ pub enum Function {
     /// `x · clamp(x/6 + 1/2, 0, 1)`
     HardSwish,
     /// `clamp(alpha · x + beta, 0, 1)`
-    HardSigmoid { alpha: f32, beta: f32 },
+    HardSigmoid {
+        alpha: f32,
+        beta: f32,
+    },
     /// `x / (1 + e⁻ˣ)`, also called swish.
     Silu,
+    Tanh,
+    /// `x` where it is positive, `slope · x` elsewhere; the slope lies between 0 and 1.
+    LeakyRelu {
+        slope: f32,
+    },
 }
 
 impl Function {
@@ -101,6 +112,8 @@ impl Function {
             Self::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
             Self::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
             Self::Silu => x / (1.0 + (-x).exp()),
+            Self::Tanh => x.tanh(),
+            Self::LeakyRelu { slope } => x.max(slope * x),
         }
     }
 
@@ -113,6 +126,8 @@ impl Function {
             Self::HardSwish => "hard_swish",
             Self::HardSigmoid { .. } => "hard_sigmoid",
             Self::Silu => "silu",
+            Self::Tanh => "tanh",
+            Self::LeakyRelu { .. } => "leaky_relu",
         }
     }
 
@@ -124,7 +139,11 @@ impl Function {
             Self::Clip(bounds) => [bounds.min, bounds.max],
             Self::HardSwish => [-3.0, f32::INFINITY],
             Self::HardSigmoid { alpha, beta } if alpha > 0.0 => [-beta / alpha, (1.0 - beta) / alpha],
-            Self::Identity | Self::Silu | Self::HardSigmoid { .. } => [f32::NEG_INFINITY, f32::INFINITY],
+            // Half a step from the outermost ones that are reached: tanh(±2.768) = ±126.5 · 2/255.
+            Self::Tanh => [-2.768, 2.768],
+            Self::Identity | Self::Silu | Self::HardSigmoid { .. } | Self::LeakyRelu { .. } => {
+                [f32::NEG_INFINITY, f32::INFINITY]
+            }
         }
     }
 
@@ -133,7 +152,24 @@ impl Function {
         match self {
             // 0 and 1 are hit exactly.
             Self::Sigmoid | Self::HardSigmoid { .. } => Some(Affine::PIXEL),
-            Self::Identity | Self::Clip(_) | Self::HardSwish | Self::Silu => None,
+            Self::Tanh => Some(Affine::over(-1.0, 1.0)),
+            Self::Identity | Self::Clip(_) | Self::HardSwish | Self::Silu | Self::LeakyRelu { .. } => None,
+        }
+    }
+
+    /// Whether a layer can take the function in: then its range before follows from that behind.
+    pub fn joins(self) -> bool {
+        matches!(self, Self::LeakyRelu { .. } | Self::Tanh | Self::Sigmoid)
+    }
+
+    /// Scale and zero point before a function that has joined its layer, for those behind it: what the int8 outputs are made of.
+    pub fn input_affine(self, output: Affine) -> Affine {
+        match self {
+            Self::LeakyRelu { slope } => Affine::over(output.dequantize(-128).min(0.0) / slope, output.dequantize(127)),
+            function => {
+                let [least, most] = function.useful_inputs();
+                Affine::over(least, most)
+            }
         }
     }
 }
@@ -226,6 +262,7 @@ impl<P> Network<P> {
             Kind::Conv2d { window, pool, .. } => {
                 output.elements() * pool[0] * pool[1] * window.kernel[0] * window.kernel[1] * input.channels
             }
+            Kind::ConvTranspose2d { window, .. } => ConvTranspose2d::macs(input, output, *window) as usize,
             Kind::Dense { .. } => input.elements() * output.elements(),
             Kind::DepthwiseConv2d { window, .. } => output.elements() * window.kernel[0] * window.kernel[1],
             Kind::Add { .. }
@@ -246,6 +283,9 @@ impl<P> Network<P> {
                 }
                 Kind::DepthwiseConv2d { parameters, window, bounds } => {
                     Kind::DepthwiseConv2d { parameters: convert(op, parameters)?, window: *window, bounds: *bounds }
+                }
+                Kind::ConvTranspose2d { parameters, window, function } => {
+                    Kind::ConvTranspose2d { parameters: convert(op, parameters)?, window: *window, function: *function }
                 }
                 Kind::Add { subtract, bounds } => Kind::Add { subtract: *subtract, bounds: *bounds },
                 Kind::Concat { axis } => Kind::Concat { axis: *axis },
@@ -273,6 +313,7 @@ impl<P> Op<P> {
         match &self.kind {
             Kind::Conv2d { parameters, .. }
             | Kind::DepthwiseConv2d { parameters, .. }
+            | Kind::ConvTranspose2d { parameters, .. }
             | Kind::Dense { parameters, .. } => Some(parameters),
             Kind::Add { .. }
             | Kind::Concat { .. }
@@ -287,6 +328,7 @@ impl<P> Op<P> {
         match &mut self.kind {
             Kind::Conv2d { parameters, .. }
             | Kind::DepthwiseConv2d { parameters, .. }
+            | Kind::ConvTranspose2d { parameters, .. }
             | Kind::Dense { parameters, .. } => Some(parameters),
             Kind::Add { .. }
             | Kind::Concat { .. }
@@ -304,7 +346,7 @@ impl<P> Op<P> {
             | Kind::Add { bounds, .. }
             | Kind::AveragePool2d { bounds, .. }
             | Kind::Dense { bounds, .. } => Some(bounds),
-            Kind::Concat { .. } | Kind::MaxPool2d { .. } | Kind::Lookup { .. } => None,
+            Kind::ConvTranspose2d { .. } | Kind::Concat { .. } | Kind::MaxPool2d { .. } | Kind::Lookup { .. } => None,
         }
     }
 
@@ -316,6 +358,12 @@ impl<P> Op<P> {
                 format!("conv2d{}{pool}", bounds.describe())
             }
             Kind::DepthwiseConv2d { bounds, .. } => format!("depthwise_conv2d{}", bounds.describe()),
+            Kind::ConvTranspose2d { function, .. } => {
+                format!(
+                    "conv_transpose2d{}",
+                    function.map_or(String::new(), |function| format!("+{}", function.name()))
+                )
+            }
             Kind::Add { subtract, bounds } => {
                 format!("{}{}", if *subtract { "subtract" } else { "add" }, bounds.describe())
             }

@@ -2,8 +2,9 @@
 
 use super::affine::{Affine, left_shift, multiplier};
 use super::calibrate::Calibration;
-use super::network::{Float, Network, Op};
+use super::network::{Float, Kind, Network, Op, Window};
 use anyhow::{Context, Result, ensure};
+use firmware::kernels::packing;
 
 /// Parameters of a convolution or dense layer in int8.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +15,8 @@ pub struct Int8 {
     pub weight_scales: Vec<f32>,
     /// `round(bias / (input scale · weight scale))`, one an output channel.
     pub bias: Vec<i32>,
-    /// `bias[o] − zero_point · Σᵢ w[o,i]`: what accumulators start from, the input's zero point folded in.
+    /// `bias[o] − zero_point · Σᵢ w[o,i]`: what accumulators start from, the input's zero point folded in; of a transposed
+    /// convolution, for each phase.
     pub folded_bias: Vec<i32>,
     /// `round(scale[o] · 2^(32 − left_shift))`, one an output channel.
     pub multipliers: Vec<i32>,
@@ -48,17 +50,22 @@ pub fn quantize(network: &Network<Float>, calibration: &Calibration) -> Result<Q
             affine[op.output] = Affine { scale, zero_point: 0 };
             layer
         } else {
-            hidden(op, parameters, affine[op.inputs[0]], affine[op.output])?
+            hidden(op, parameters, network.input_shape(op).channels, affine[op.inputs[0]], affine[op.output])?
         };
         Ok(layer)
     })?;
     Ok(Quantized { network: quantized, affine })
 }
 
-/// A layer whose output is int8.
-fn hidden(op: &Op<Float>, parameters: &Float, input: Affine, output: Affine) -> Result<Int8> {
+/// A layer whose output is int8; `channels` flow in.
+fn hidden(op: &Op<Float>, parameters: &Float, channels: usize, input: Affine, output: Affine) -> Result<Int8> {
     let mut layer =
         accumulating(parameters, input, op.weight_scales.as_deref()).with_context(|| format!("layer {}", op.name))?;
+    let mut output = output;
+    if let Kind::ConvTranspose2d { window, function, .. } = &op.kind {
+        by_phase(&mut layer, channels, *window, input).with_context(|| format!("layer {}", op.name))?;
+        output = function.map_or(output, |function| function.input_affine(output));
+    }
     let scales: Vec<f64> = layer.real_scales(input).map(|scale| scale / f64::from(output.scale)).collect();
     layer.left_shift = left_shift(&scales);
     let headroom = layer.headroom();
@@ -72,6 +79,22 @@ fn hidden(op: &Op<Float>, parameters: &Float, input: Affine, output: Affine) -> 
     );
     layer.multipliers = multipliers(&scales, layer.left_shift).with_context(|| format!("layer {}", op.name))?;
     Ok(layer)
+}
+
+/// Each phase of a transposed convolution has a part of the kernel, and so its own bounds and zero points to fold: `folded_bias`
+/// becomes one an output channel for each phase.
+fn by_phase(layer: &mut Int8, channels: usize, window: Window, input: Affine) -> Result<()> {
+    let phases = packing::phase_weights(&layer.weights, layer.bias.len(), channels, window);
+    layer.folded_bias.clear();
+    layer.accumulator = [i64::MAX, i64::MIN];
+    for (weights, [_, height, width, _]) in phases {
+        for (channel, row) in weights.chunks_exact(height * width * channels).enumerate() {
+            let (folded, [low, high]) = folded_start(layer.bias[channel].into(), row, input.zero_point, channel)?;
+            layer.folded_bias.push(folded);
+            layer.accumulator = [layer.accumulator[0].min(low), layer.accumulator[1].max(high)];
+        }
+    }
+    Ok(())
 }
 
 /// The last layer and the scale of its int32 answers, which keep all the resolution that the proven bound leaves:
@@ -117,19 +140,24 @@ pub(super) fn accumulating(Float { weights, bias }: &Float, input: Affine, scale
         layer.weights.extend(row.iter().map(|&w| (f64::from(w) / scale).round_ties_even().clamp(least, 127.0) as i8));
         let row = &layer.weights[start..];
         let real_bias = (f64::from(bias[channel]) / (f64::from(input.scale) * scale)).round_ties_even() as i64;
-        let folded = real_bias - i64::from(input.zero_point) * row.iter().map(|&w| i64::from(w)).sum::<i64>();
-        let [low, high] = accumulator_bound(folded, row);
-        // Whatever the order of additions, no partial sum is longer than this.
-        let partial = folded.abs() + row.iter().map(|&w| i64::from(w).abs() * 128).sum::<i64>();
-        ensure!(
-            partial <= i64::from(i32::MAX),
-            "output channel {channel}: its accumulator can reach {partial}, past int32; make the layer narrower or split it"
-        );
+        let (folded, [low, high]) = folded_start(real_bias, row, input.zero_point, channel)?;
         layer.bias.push(real_bias as i32);
-        layer.folded_bias.push(folded as i32);
+        layer.folded_bias.push(folded);
         layer.accumulator = [layer.accumulator[0].min(low), layer.accumulator[1].max(high)];
     }
     Ok(layer)
+}
+
+/// What an accumulator starts from, the input's zero point folded in, and its bounds.
+fn folded_start(bias: i64, row: &[i8], zero_point: i8, channel: usize) -> Result<(i32, [i64; 2])> {
+    let folded = bias - i64::from(zero_point) * row.iter().map(|&w| i64::from(w)).sum::<i64>();
+    // Whatever the order of additions, no partial sum is longer than this.
+    let partial = folded.abs() + row.iter().map(|&w| i64::from(w).abs() * 128).sum::<i64>();
+    ensure!(
+        partial <= i64::from(i32::MAX),
+        "output channel {channel}: its accumulator can reach {partial}, past int32; make the layer narrower or split it"
+    );
+    Ok((folded as i32, accumulator_bound(folded, row)))
 }
 
 /// Smallest and largest of `bias + Σᵢ w[i]·x[i]` over all x in `-128..=127`.

@@ -13,8 +13,22 @@ use serde::{Deserialize, Serialize};
 pub struct Adversary {
     /// Values that the generator reads, each from the standard normal distribution.
     pub latent: usize,
+    /// Standard deviation of these values once the generator is trained, in place of 1: below, drawings are better and less diverse
+    /// (Brock et al. 2019).
+    #[serde(default)]
+    pub spread: Option<f32>,
+    /// The classifier that judges drawings when they are evaluated: name of a model that reads the same data.
+    #[serde(default)]
+    pub judge: Option<String>,
     /// The discriminator, which reads images of −1…1 and gives one logit.
     pub layers: Vec<Layer>,
+}
+
+impl Adversary {
+    /// Standard deviation of the latent values that a trained generator draws from.
+    pub fn spread(&self) -> f32 {
+        self.spread.unwrap_or(1.0)
+    }
 }
 
 /// Where its layers stand.
@@ -42,6 +56,7 @@ impl Recipe {
         };
         let (adversary, image) = adversary;
         count(&[Key("adversary"), Key("latent")], "", adversary.latent, 1..=LAYER_LIMIT)?;
+        number(&["adversary", "spread"], adversary.spread(), Bounds::Positive)?;
         let shapes = self.walk(&LAYERS, &adversary.layers, image)?;
         if last(&LAYERS, &shapes)? != (Shape::Flat { length: 1 }) {
             return Err(Fault { way: LAYERS.to_vec(), message: "the last layer has to give one logit".to_owned() });

@@ -316,7 +316,9 @@ impl<'a> Run<'a> {
         let folder = self.stage.directory.join("samples");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let path = folder.join(format!("epoch-{:03}.png", self.progress.epochs.len() + 1));
-        gan::save_samples(&path, &self.model()?, adversary.latent, self.stage.recipe.training.seed)
+        let width = self.options.dataset.train.images()?.width;
+        let (latent, seed) = (adversary.latent, self.stage.recipe.training.seed);
+        gan::save_samples(&path, &self.model()?, latent, adversary.spread(), seed, width)
     }
 
     /// The weights as they are: averages, where the recipe keeps them.

@@ -1,5 +1,6 @@
 //! `host evaluate`.
 
+mod drawings;
 mod frames;
 
 use crate::commands::{print_json, progress_bar};
@@ -15,7 +16,7 @@ use serde::{Serialize, Serializer};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-/// Measure a model on its test set: in float, in int8, or on a board
+/// Measure a model on its test set, or what it draws by another model: in float, in int8, or on a board
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Model under models/, or a folder with a recipe
@@ -35,9 +36,12 @@ pub struct Arguments {
     /// Folder with the data set's files
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Use only the first N test samples
+    /// Use only the first N test samples; of a generator, as many drawings (10,000 without)
     #[arg(long)]
     limit: Option<usize>,
+    /// Of a generator: seed of what it draws, in place of the recipe's
+    #[arg(long)]
+    seed: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -88,6 +92,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
     if let Some(frames) = &arguments.frames {
         return frames::run(&arguments, frames, found);
+    }
+    if found.recipe.data.target == Target::Sample {
+        return drawings::run(&arguments, &found);
     }
     let data = dataset(&arguments, found.recipe.data.source)?;
     let test = data.test.first(arguments.limit.unwrap_or(usize::MAX));

@@ -1,5 +1,6 @@
 //! `host run`.
 
+mod draw;
 mod frames;
 mod text;
 
@@ -11,12 +12,12 @@ use crate::inference::Rows;
 use crate::picture;
 use crate::recipe::{self, Source, Target};
 use crate::scores::{Score, first_max, softmax};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Read the digit in a picture (PNG, JPEG, PGM or PPM, any size), rebuild the picture, or judge a text: on this machine or on a board
+/// Read the digit in a picture (PNG, JPEG, PGM or PPM, any size), rebuild the picture, judge a text, or draw: on this machine or on a board
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Model under models/, or a folder with a recipe
@@ -27,9 +28,16 @@ pub struct Arguments {
     /// Pictures; texts, for a model that reads text, which without any reads standard input line by line and answers after
     /// each word
     inputs: Vec<OsString>,
-    /// Where an autoencoder's PNG goes: a row a picture, on the left as the net saw it, on the right as it was rebuilt
-    #[arg(long, value_name = "PNG", default_value = "reconstruction.png")]
-    out: PathBuf,
+    /// Where the PNG goes: of an autoencoder, a row a picture, on the left as the net saw it, on the right as it was rebuilt
+    /// (reconstruction.png without); of a generator, a grid of its drawings (drawings.png)
+    #[arg(long, value_name = "PNG")]
+    out: Option<PathBuf>,
+    /// Of a generator: seed of the drawings, in place of the recipe's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Of a generator: how many drawings
+    #[arg(long, default_value_t = 100)]
+    count: usize,
     /// Of a model that reads camera frames: writes a PNG with the steps from the first picture to the answer
     #[arg(long, value_name = "PNG")]
     explain: Option<PathBuf>,
@@ -74,6 +82,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
         let texts: Vec<_> = arguments.inputs.iter().map(|text| text.to_string_lossy().into_owned()).collect();
         return if texts.is_empty() { model.lines() } else { model.texts(&texts, arguments.json) };
     };
+    if found.recipe.data.target == Target::Sample {
+        return draw::run(&arguments, &found, width);
+    }
     ensure!(!arguments.inputs.is_empty(), "no picture is given: `host run {} PICTURE…`", arguments.model);
     let paths: Vec<PathBuf> = arguments.inputs.iter().map(PathBuf::from).collect();
     if source == Source::Camera {
@@ -108,7 +119,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
                 .zip(images.pixels.chunks(images.size()))
                 .map(|(answer, pixels)| [pixels.to_vec(), picture::from_unit(&answer.output)])
                 .collect();
-            picture::save_grid(&arguments.out, &pairs, height, width)?;
+            let out = arguments.out.unwrap_or_else(|| "reconstruction.png".into());
+            picture::save_grid(&out, &pairs, height, width)?;
             if arguments.json {
                 return print_json(&Report { model, on, answers });
             }
@@ -118,9 +130,9 @@ pub fn run(arguments: Arguments) -> Result<()> {
                 println!("{}", answer.input.display());
                 println!("{}", picture::side_by_side(&[seen, rebuilt], width, captions));
             }
-            println!("wrote {}", arguments.out.display());
+            println!("wrote {}", out.display());
         }
-        Target::Sample => bail!("{model} draws pictures and reads none"),
+        Target::Sample => unreachable!("has drawn above"),
     }
     Ok(())
 }

@@ -11,6 +11,15 @@ pub fn lookup<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, function: Functi
     lowering.push(node, Kind::Lookup { function }, &[tensor], shape, view)
 }
 
+/// LeakyRelu, whose slope lies between 0 and 1.
+pub fn leaky_relu<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
+    let slope = node.float("alpha", 0.01);
+    if !(slope > 0.0 && slope < 1.0) {
+        return refuse(format!("its slope alpha is {slope}"), "use a slope above 0 and below 1");
+    }
+    lookup(lowering, node, Function::LeakyRelu { slope })
+}
+
 /// Clip: attributes up to opset 10, inputs since.
 pub fn clip<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
     let end = |index: usize, name: &str, default: f32| match node.input(index) {

@@ -11,6 +11,7 @@ mod activation;
 #[cfg(test)]
 mod branch_tests;
 mod conv;
+mod conv_transpose;
 mod dense;
 mod fold;
 mod join;
@@ -185,6 +186,7 @@ impl<'m> Lowering<'m> {
         }
         match node.op() {
             "Conv" => conv::conv(self, node),
+            "ConvTranspose" => conv_transpose::conv_transpose(self, node),
             "MaxPool" => pool::max_pool(self, node),
             "AveragePool" => pool::average_pool(self, node),
             "GlobalAveragePool" => pool::global_average(self, node),
@@ -201,6 +203,8 @@ impl<'m> Lowering<'m> {
             "Relu" => activation::clamp(self, node, Bounds::RELU),
             "Clip" => activation::clip(self, node),
             "Sigmoid" => activation::lookup(self, node, Function::Sigmoid),
+            "Tanh" => activation::lookup(self, node, Function::Tanh),
+            "LeakyRelu" => activation::leaky_relu(self, node),
             "HardSwish" => activation::lookup(self, node, Function::HardSwish),
             "HardSigmoid" => {
                 let function = Function::HardSigmoid { alpha: node.float("alpha", 0.2), beta: node.float("beta", 0.5) };

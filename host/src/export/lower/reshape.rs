@@ -2,7 +2,9 @@
 
 use super::onnx::Node;
 use super::view::View;
-use super::{Lowering, Refusal, refuse};
+use super::{Lowering, Refusal, Value, refuse};
+use crate::quantize::network::onnx_indices;
+use crate::quantize::{Float, Kind, Shape};
 
 /// Flatten.
 pub fn flatten<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
@@ -16,6 +18,11 @@ pub fn flatten<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), R
 /// Reshape: 0 copies a dimension, −1 takes what is left.
 pub fn reshape<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
     let wanted = lowering.constants.ints(node, 1, "shape")?;
+    if let [_, sides @ ..] = &wanted[..]
+        && let Ok(&sides) = <&[i64; 3]>::try_from(sides)
+    {
+        vector_to_image(lowering, node, sides)?;
+    }
     let allows_zero = node.int("allowzero", 0) != 0;
     lowering.alias(node, |view, shape| {
         let old = view.sides(shape);
@@ -45,6 +52,44 @@ pub fn reshape<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), R
             Ok,
         )
     })
+}
+
+/// A vector that a dense layer gives, and that is to become an image [C, H, W]: the layer gives the image as memory has it, its rows
+/// in another order. Leaves anything else as it is.
+fn vector_to_image(lowering: &mut Lowering<'_>, node: &Node<'_>, sides: [i64; 3]) -> Result<(), Refusal> {
+    let Value { tensor, .. } = lowering.activation(node)?;
+    let vector = lowering.network.tensors[tensor].shape;
+    let [Ok(channels), Ok(height), Ok(width)] = sides.map(usize::try_from) else { return Ok(()) };
+    let shape = Shape { height, width, channels };
+    if vector.height * vector.width != 1 || height * width == 1 || shape.elements() != vector.elements() {
+        return Ok(());
+    }
+    // What stands between changes each value by itself.
+    let mut chain = vec![tensor];
+    let layer = loop {
+        let current = chain[chain.len() - 1];
+        let maker = lowering.network.ops.iter().position(|op| op.output == current);
+        let Some(maker) = maker.filter(|_| lowering.readers[current] == 1) else { return Ok(()) };
+        match lowering.network.ops[maker].kind {
+            Kind::Dense { .. } => break maker,
+            Kind::Lookup { .. } => chain.push(lowering.network.ops[maker].inputs[0]),
+            _ => return Ok(()),
+        }
+    };
+    let rows = onnx_indices(shape, [2, 0, 1]);
+    if let Some(Float { weights, bias }) = lowering.network.ops[layer].parameters_mut() {
+        let columns = weights.len() / bias.len();
+        *weights = rows.iter().flat_map(|&row| weights[row * columns..][..columns].to_vec()).collect();
+        *bias = rows.iter().map(|&row| bias[row]).collect();
+    }
+    for tensor in chain {
+        let place = &mut lowering.network.tensors[tensor];
+        (place.shape, place.onnx_order) = (shape, [2, 0, 1]);
+    }
+    if let Some(Some(value)) = node.input(0).and_then(|name| lowering.values.get_mut(name)) {
+        value.view = View::channels_first(4).flattened(1);
+    }
+    Ok(())
 }
 
 /// Transpose: moves nothing until somebody needs another order in memory.

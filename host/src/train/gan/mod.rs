@@ -11,12 +11,14 @@
 //! generator has drawn in its step, the discriminator learns from, so that the generator runs once a step; the drawings are one
 //! update old then, and the dearest forward pass is saved.
 
+mod latents;
 mod samples;
 mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use samples::{latents, save_samples};
+pub use latents::Latents;
+pub use samples::{draw, pixels, save, save_samples};
 
 use super::batches::Batch;
 use super::learner::{Learner, Net};

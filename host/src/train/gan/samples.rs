@@ -1,34 +1,48 @@
 //! Looking at what a generator draws.
 
+use super::Latents;
 use crate::picture;
 use crate::runtime::Inference;
-use crate::train::seed::{Purpose, generator};
-use anyhow::{Context, Result, bail};
-use rand_distr::{Distribution, StandardNormal};
+use anyhow::{Result, bail};
 use std::path::Path;
 
 /// Sides of the grid of samples.
-const SIDE: usize = 10;
+pub const SIDE: usize = 10;
 
-/// `count` rows of `latent` values each, which depend on `seed` alone.
-pub fn latents(seed: u64, count: usize, latent: usize) -> Vec<f32> {
-    let random = generator(seed, Purpose::Samples, 0);
-    StandardNormal.sample_iter(random).take(count * latent).collect()
-}
-
-/// Writes a PNG of 10 × 10 drawings of `model` (serialized ONNX, [N, latent] → [N, 1, height, width] in −1…1) for the latent
-/// values of `seed`.
+/// What `model` ([N, latent] → [N, 1, height, width] in −1…1) draws from `latents`, a row of pixels each.
 ///
 /// # Errors
-/// If ONNX Runtime fails, or the file cannot be written.
-pub fn save_samples(path: &Path, model: &[u8], latent: usize, seed: u64) -> Result<()> {
-    let values = latents(seed, SIDE * SIDE, latent);
-    let outputs = Inference::from_bytes(model)?.run(&[("input", &[SIDE * SIDE, latent], &values)])?;
-    let (_, shape, drawn) = outputs.into_iter().next().context("the generator has no output")?;
-    let [_, 1, height, width] = shape[..] else {
-        bail!("a generator draws [N, 1, height, width], this one gave {shape:?}")
-    };
-    let pictures: Vec<Vec<u8>> = drawn.chunks_exact(height * width).map(pixels).collect();
+/// If ONNX Runtime fails, or if the model draws something else.
+pub fn draw(model: &mut Inference, latents: &Latents) -> Result<Vec<Vec<f32>>> {
+    const BATCH: usize = 100;
+    let mut drawn = Vec::with_capacity(latents.len());
+    for start in (0..latents.len()).step_by(BATCH) {
+        let rows: Vec<Vec<f32>> = (start..latents.len().min(start + BATCH)).map(|index| latents.real(index)).collect();
+        let outputs = model.run(&[("input", &[rows.len(), rows[0].len()], &rows.concat())])?;
+        let Some((_, shape, values)) = outputs.first() else { bail!("the generator has no output") };
+        let [_, 1, height, width] = shape[..] else { bail!("a generator draws [N, 1, height, width], not {shape:?}") };
+        drawn.extend(values.chunks_exact(height * width).map(<[f32]>::to_vec));
+    }
+    Ok(drawn)
+}
+
+/// Writes a PNG of 10 × 10 drawings of `model` (serialized ONNX) for the latent values of `seed`.
+///
+/// # Errors
+/// Those of [`draw`]; if the file cannot be written.
+pub fn save_samples(path: &Path, model: &[u8], latent: usize, spread: f32, seed: u64, width: usize) -> Result<()> {
+    let latents = Latents::draw(seed, SIDE * SIDE, latent, spread);
+    let drawn = draw(&mut Inference::from_bytes(model)?, &latents)?;
+    let pictures: Vec<Vec<u8>> = drawn.iter().map(|values| pixels(values)).collect();
+    save(path, &pictures, width)
+}
+
+/// Writes `pictures` of `width` pixels a row as a PNG, ten side by side.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save(path: &Path, pictures: &[Vec<u8>], width: usize) -> Result<()> {
+    let height = pictures.first().map_or(0, |picture| picture.len() / width);
     picture::save_grid(path, &pictures.chunks(SIDE).collect::<Vec<_>>(), height, width)
 }
 

@@ -62,7 +62,8 @@ fn pair(recipe: &Recipe) -> (Network, Pair) {
 }
 
 fn batch() -> Batch {
-    vec![dataset().train.images().unwrap().nchw(0..8), latents(1, 8, 5)]
+    let latents = Latents::draw(1, 8, 5, 1.0);
+    vec![dataset().train.images().unwrap().nchw(0..8), (0..8).flat_map(|index| latents.real(index)).collect()]
 }
 
 #[test]

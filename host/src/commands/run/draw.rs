@@ -1,0 +1,37 @@
+//! `host run` of a generator: draws.
+
+use super::{Arguments, Report};
+use crate::commands::{print_json, progress_bar};
+use crate::drawings::draw;
+use crate::recipe::Found;
+use crate::train::gan;
+use anyhow::{Result, ensure};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// A grid of drawings.
+#[derive(Debug, Serialize)]
+struct Drawings {
+    seed: u64,
+    count: usize,
+    output: PathBuf,
+}
+
+/// Runs the command for a generator of pictures that are `width` pixels wide.
+pub fn run(arguments: &Arguments, found: &Found, width: usize) -> Result<()> {
+    ensure!(arguments.inputs.is_empty(), "{} draws and reads no pictures: `host run {0} --seed N`", arguments.model);
+    ensure!(arguments.count > 0, "--count is 0: there is nothing to draw");
+    let seed = arguments.seed.unwrap_or(found.recipe.training.seed);
+    let latents = found.recipe.latents(seed, arguments.count)?;
+    let progress = progress_bar(arguments.count as u64, "drawings");
+    let pictures = draw(arguments.on, found, &latents, &progress)?;
+    progress.finish_and_clear();
+    let output = arguments.out.clone().unwrap_or_else(|| "drawings.png".into());
+    gan::save(&output, &pictures, width)?;
+    if arguments.json {
+        let answers = vec![Drawings { seed, count: arguments.count, output }];
+        return print_json(&Report { model: found.recipe.name.clone(), on: arguments.on.to_string(), answers });
+    }
+    println!("drew {} pictures on {} (seed {seed})\nwrote {}", arguments.count, arguments.on, output.display());
+    Ok(())
+}
