@@ -139,7 +139,7 @@ pub static BOARDS: &[Board] = &[
         chip_description: Some(MPS),
         flash: 0..0x0040_0000,
         ram: 0x2000_0000..0x2040_0000,
-        model: 0x0010_0000..0x0020_0000,
+        model: 0x0010_0000..0x0030_0000,
         clock_hz: 25_000_000,
         machine: Some(MachineSpec { name: "mps2-an385", arguments: &[], code: 0..0x0010_0000, clock: 0x4002_8018 }),
         has_log: true,
