@@ -277,10 +277,10 @@ fn preferences_choose_the_forms_of_convolutions() {
 fn the_budget_lists_what_each_preference_costs() {
     let names = |budget: &Budget| budget.packings.iter().map(|packing| packing.name.clone()).collect::<Vec<_>>();
     let digits = exported(&digit_net(), [28, 28, 1], 10).budget;
-    assert_eq!(names(&digits), ["portable", "dsp", "dsp-speed", "dsp-ram", "mve"]);
+    assert_eq!(names(&digits), ["portable", "fours", "dsp", "dsp-speed", "dsp-ram", "mve"]);
     // Winograd's form can do none of its convolutions.
     let odd = exported(&odd_net(), [13, 11, 3], 0).budget;
-    assert_eq!(names(&odd), ["portable", "dsp", "dsp-ram", "mve"]);
+    assert_eq!(names(&odd), ["portable", "fours", "dsp", "dsp-ram", "mve"]);
 }
 
 #[test]
