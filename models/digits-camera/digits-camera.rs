@@ -1,0 +1,22 @@
+//! Model `digits-camera`, as `host export` wrote it: what a firmware takes its memory by.
+
+/// Bytes of the arena, for `Interpreter::new`.
+pub const ARENA_BYTES: usize = 7008;
+
+/// Bytes of the scratch, on the core that needs most.
+pub const SCRATCH_BYTES: usize = 2560;
+
+/// Rows, columns and channels of the input.
+pub const INPUT_SHAPE: [usize; 3] = [28, 28, 1];
+
+/// Real value of one step of the input.
+pub const INPUT_SCALE: f32 = 0.003921569;
+
+/// The input's integer that stands for 0.
+pub const INPUT_ZERO_POINT: i8 = -128;
+
+/// Rows, columns and channels of the answer.
+pub const OUTPUT_SHAPE: [usize; 3] = [1, 1, 11];
+
+/// Names of the answer's values.
+pub const LABELS: [&str; 11] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "no digit"];
