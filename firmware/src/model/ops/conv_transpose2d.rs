@@ -28,7 +28,8 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     context.require(record.has_table <= 1, out_of_range)?;
     let table_bytes = 256 * usize::from(record.has_table);
     let all = weight_bytes.checked_add(table_bytes).ok_or(out_of_range(context.op))?;
-    let (weights, table) = sections::exactly(context.bytes, record.weights, all)?.split_at(weight_bytes);
+    let both: &[i8] = sections::exactly(context.bytes, record.weights, all)?;
+    let (weights, table) = both.split_at_checked(weight_bytes).ok_or(out_of_range(context.op))?;
     let phases = window.stride[0] * window.stride[1];
     let stage = output_stage::decode(context, &record.output_stage, [phases * channels, channels])?;
     context.require(record.has_table == 1 || record.zero_point == stage.zero_point, out_of_range)?;
