@@ -69,8 +69,9 @@ fn the_twin_is_near_the_float_model_and_a_step_from_onnx_runtime() {
     let mut twin = Twin::new(&exported.container).unwrap();
     let float = |index: usize| Ok(evaluator.run(&latents.real(index)).into_iter().map(Some).collect());
     let layers = verify::compare(&network, 24, float, |index| verify::twin(&mut twin, latents.int8(index)));
-    // What tanh reads ends where its answer no longer changes, and is judged by that answer.
-    for layer in layers.unwrap().iter().filter(|layer| layer.name != "conv6") {
+    // With these weights the last convolution reaches ±50, of which tanh tells ±2.8 apart: a step of its input is a good part of
+    // that. ONNX Runtime, which rounds the same input, is the judge of both.
+    for layer in layers.unwrap().iter().filter(|layer| !["conv6", "tanh7"].contains(&layer.name.as_str())) {
         assert!(layer.difference.sqnr_db > 30.0, "{layer:?}");
     }
     let mut runtime = verify::OnnxRuntime::int8(&exported.int8_onnx, &network).unwrap();
