@@ -85,7 +85,7 @@ fn a_model_is_replaced_or_refused_in_one_sentence() {
         (
             file("large.thm", &container(1 << 20)),
             "error: the model is in the flash of mps2-an386, but its firmware refuses it: the model needs an arena of \
-             1048584 bytes, there are 16384\n",
+             1048584 bytes, there are 131072\n",
         ),
         (file("future.thm", &future), "the model has version 2, this build reads version 1; export the model again\n"),
         (file("empty.thm", &[]), "\n"),
