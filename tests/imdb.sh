@@ -17,7 +17,7 @@ cargo host evaluate imdb-lstm --on mps2-an386 --limit 500
 cargo host evaluate imdb-lstm-stream --on mps2-an386 --limit 500
 cargo host evaluate imdb-microbit --on microbit --limit 50
 cargo host bench imdb-microbit --json --on microbit | tee "$results/microbit"
-for board in mps2-an500 mps2-an505 mps3-an547; do
+for board in mps2-an500 mps2-an505 mps3-an547 mps2-m0; do
     cargo host verify imdb-lstm --on "$board" --samples 4
     cargo host bench imdb-lstm --json --on "$board" | tee "$results/$board"
 done
@@ -45,6 +45,7 @@ checks = {
     "imdb-lstm: ≤ 4 KB of RAM": ram("imdb-lstm") <= 4096,
     "imdb-lstm: ≤ 11M instructions on the M4": read("imdb-lstm.bench")["instructions"] <= 11_000_000,
     "imdb-lstm: ≤ 11.5M instructions on the M7": read("mps2-an500")["instructions"] <= 11_500_000,
+    "imdb-lstm: ≤ 40M instructions on the M0": read("mps2-m0")["instructions"] <= 40_000_000,
     "imdb-lstm: ≤ 11.5M instructions on the M33": read("mps2-an505")["instructions"] <= 11_500_000,
     "imdb-lstm: ≤ 3M instructions on the M55": read("mps3-an547")["instructions"] <= 3_000_000,
     "imdb-lstm-stream: int8 ≥ 89.0 %": accuracy("imdb-lstm-stream", "int8") >= 0.890,
