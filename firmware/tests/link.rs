@@ -75,13 +75,13 @@ fn places_outside_the_model_are_refused() {
     on_device(&container, |device| {
         for request in [
             Request::Write { offset: 80, data: &[1; 5] },
-            Request::Write { offset: u16::MAX, data: &[1] },
+            Request::Write { offset: u32::MAX, data: &[1] },
             Request::Run { first: 0, count: 5 },
             Request::Run { first: 5, count: 0 },
             Request::Run { first: u16::MAX, count: u16::MAX },
             Request::Read { tensor: 5, offset: 0, length: 1 },
             Request::Read { tensor: 0, offset: 0, length: 85 },
-            Request::Read { tensor: 0, offset: u16::MAX, length: u16::MAX },
+            Request::Read { tensor: 0, offset: u32::MAX, length: u16::MAX },
         ] {
             expect(device, request, out_of_range);
         }

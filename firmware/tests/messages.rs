@@ -28,9 +28,9 @@ enum Message {
 #[derive(Clone, Debug)]
 enum Ask {
     Hello,
-    Write(u16, Vec<u8>),
+    Write(u32, Vec<u8>),
     Run(u16, u16),
-    Read(u16, u16, u16),
+    Read(u16, u32, u16),
     Reset,
     Text(Vec<u8>),
     Answer,
@@ -63,7 +63,7 @@ impl Ask {
 
     /// Whether the model has the place that is asked for.
     fn is_in_range(&self, held: Held) -> bool {
-        let ends_by = |offset: &u16, length: usize, limit: usize| usize::from(*offset) + length <= limit;
+        let ends_by = |offset: &u32, length: usize, limit: usize| *offset as usize + length <= limit;
         match self {
             Ask::Hello | Ask::Reset | Ask::Text(_) | Ask::Answer => true,
             Ask::Write(offset, data) => ends_by(offset, data.len(), held.tensor_bytes[0]),
@@ -120,12 +120,14 @@ impl Message {
 fn long_ask_strategy() -> impl Strategy<Value = Ask> {
     // Mostly near what the model has.
     let number = || prop_oneof![4 => 0u16..6, 2 => 0u16..100, 1 => any::<u16>()];
+    // Those that 16 bits would take for small ones too.
+    let offset = || prop_oneof![4 => 0u32..6, 2 => 0u32..100, 1 => 0x1_0000u32..0x1_0006, 1 => any::<u32>()];
     prop_oneof![
-        (number(), prop::collection::vec(any::<u8>(), 0..DATA_BYTES))
+        (offset(), prop::collection::vec(any::<u8>(), 0..DATA_BYTES))
             .prop_map(|(offset, data)| Ask::Write(offset, data)),
-        (number(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(offset, data)| Ask::Write(offset, data)),
+        (offset(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(|(offset, data)| Ask::Write(offset, data)),
         (number(), number()).prop_map(|(first, count)| Ask::Run(first, count)),
-        (number(), number(), number()).prop_map(|(tensor, offset, length)| Ask::Read(tensor, offset, length)),
+        (number(), offset(), number()).prop_map(|(tensor, offset, length)| Ask::Read(tensor, offset, length)),
         prop::collection::vec(any::<u8>(), 0..DATA_BYTES).prop_map(Ask::Text),
         prop::collection::vec(prop::sample::select(&b"fiLM was. not "[..]), 0..80).prop_map(Ask::Text),
     ]

@@ -182,7 +182,7 @@ fn answer<'r>(
     }
 }
 
-fn write<'r>(interpreter: &mut Interpreter<'_, '_>, offset: u16, data: &[u8]) -> Result<Reply<'r>, ErrorCode> {
+fn write<'r>(interpreter: &mut Interpreter<'_, '_>, offset: u32, data: &[u8]) -> Result<Reply<'r>, ErrorCode> {
     let input = interpreter.input_bytes_mut();
     input.get_mut(range(offset, data.len())).ok_or(ErrorCode::OutOfRange)?.copy_from_slice(data);
     Ok(Reply::Done { ticks: 0 })
@@ -204,7 +204,7 @@ fn run<'r>(
 fn read<'r>(
     interpreter: &'r Interpreter<'_, '_>,
     tensor: u16,
-    offset: u16,
+    offset: u32,
     length: u16,
 ) -> Result<Reply<'r>, ErrorCode> {
     let bytes = interpreter.tensor_bytes(tensor).map_err(|_| ErrorCode::OutOfRange)?;
@@ -245,7 +245,8 @@ fn answer_text<'r>(
     Ok(Reply::Text { words: reader.words(), unknown: reader.unknown(), ticks })
 }
 
-fn range(offset: u16, length: usize) -> core::ops::Range<usize> {
-    let start = usize::from(offset);
+/// `length` bytes from `offset` on, as the host asks for them.
+pub(super) fn range(offset: u32, length: usize) -> core::ops::Range<usize> {
+    let start = offset as usize;
     start..start.saturating_add(length)
 }

@@ -1,5 +1,6 @@
 //! Frames that the host sends in place of a camera, and what the model reads in them.
 
+use super::device::range;
 use super::{DATA_BYTES, ErrorCode, Reply};
 use crate::plan::Interpreter;
 use crate::vision::{self, Finder, Format, Frame, Readings, scratch_words};
@@ -97,9 +98,4 @@ impl<'d> Desk<'d> {
         let (frame, scratch) = self.memory.split_at_mut(bytes.div_ceil(4).min(self.memory.len()));
         (frame.as_bytes(), scratch)
     }
-}
-
-fn range(offset: u32, length: usize) -> core::ops::Range<usize> {
-    let start = offset as usize;
-    start..start.saturating_add(length)
 }

@@ -16,7 +16,7 @@ use crate::vision::Format;
 use serde::{Deserialize, Serialize};
 
 /// Version of these messages, sent in [`Hello`].
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Longest encoded frame in bytes, the ending `0x00` included.
 pub const FRAME_BYTES: usize = 512;
@@ -33,7 +33,7 @@ pub enum Request<'a> {
     /// Bytes into the input tensor from `offset` on (a token is little-endian). Answered by [`Reply::Done`] with 0 ticks.
     Write {
         /// Bytes from the start of the input tensor.
-        offset: u16,
+        offset: u32,
         /// At most [`DATA_BYTES`].
         #[serde(borrow)]
         data: &'a [u8],
@@ -50,7 +50,7 @@ pub enum Request<'a> {
         /// Index of the tensor.
         tensor: u16,
         /// Bytes from the start of the tensor.
-        offset: u16,
+        offset: u32,
         /// Number of bytes, at most [`DATA_BYTES`].
         length: u16,
     },

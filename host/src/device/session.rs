@@ -381,13 +381,13 @@ fn state(core: &mut probe_rs::Core<'_>, firmware: &Firmware) -> String {
 
 fn writes(bytes: &[u8]) -> Vec<Request<'_>> {
     let chunks = bytes.chunks(DATA_BYTES).enumerate();
-    chunks.map(|(index, data)| Request::Write { offset: (index * DATA_BYTES) as u16, data }).collect()
+    chunks.map(|(index, data)| Request::Write { offset: (index * DATA_BYTES) as u32, data }).collect()
 }
 
 pub(super) fn reads<'a>(tensor: u16, bytes: usize) -> impl Iterator<Item = Request<'a>> {
     (0..bytes).step_by(DATA_BYTES).map(move |offset| Request::Read {
         tensor,
-        offset: offset as u16,
+        offset: offset as u32,
         length: DATA_BYTES.min(bytes - offset) as u16,
     })
 }
