@@ -1,5 +1,7 @@
 //! Shapes of activations and the geometry of windows that slide over them.
 
+use core::ops::Range;
+
 /// Height, width and channels of one activation (NHWC with N = 1); a vector is `1 × 1 × n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -44,6 +46,17 @@ impl Window {
             positions(input.height, self.kernel[0], self.stride[0], top, bottom)?,
             positions(input.width, self.kernel[1], self.stride[1], left, right)?,
         ])
+    }
+
+    /// Rows and columns of `input` that the window sees at row and column `place` of the output; padding is left out.
+    #[inline(always)]
+    pub(super) fn seen(&self, input: Shape, place: [usize; 2]) -> [Range<usize>; 2] {
+        let [top, left, ..] = self.padding;
+        let along = |axis: usize, before: usize, side: usize| {
+            let first = place[axis] * self.stride[axis];
+            first.max(before) - before..(first + self.kernel[axis]).min(before + side) - before
+        };
+        [along(0, top, input.height), along(1, left, input.width)]
     }
 }
 

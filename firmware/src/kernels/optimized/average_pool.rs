@@ -10,19 +10,15 @@ const BIAS: u32 = 0x8080_8080;
 
 /// Walks the output places and, at each, the channels by fours.
 pub fn average_pool2d(pool: &AveragePool2d<'_>, input: &[i8], output: &mut [i8]) {
-    let Shape { height, width, channels } = pool.input;
-    let [top, left, ..] = pool.window.padding;
+    let Shape { width, channels, .. } = pool.input;
     let outputs = output.chunks_exact_mut(channels).take(pool.output.height * pool.output.width);
     for (index, output) in outputs.enumerate() {
-        let row = index / pool.output.width * pool.window.stride[0];
-        let column = index % pool.output.width * pool.window.stride[1];
-        // Rows and columns of the padded input, without those that are padding.
-        let rows = row.max(top)..(row + pool.window.kernel[0]).min(top + height);
-        let columns = column.max(left)..(column + pool.window.kernel[1]).min(left + width);
+        let place = [index / pool.output.width, index % pool.output.width];
+        let [rows, columns] = pool.window.seen(pool.input, place);
         let count = rows.len() * columns.len();
         let multiplier = pool.multiplier(count);
         let bias = count as i32 * -(128 + i32::from(pool.input_zero_point));
-        let corner = ((rows.start - top) * width + columns.start - left) * channels;
+        let corner = (rows.start * width + columns.start) * channels;
         for (first, output) in (0..channels).step_by(4).zip(output.chunks_mut(4)) {
             let lines = input[corner + first..].chunks(width * channels).take(rows.len());
             let sums = sums(lines, columns.len(), channels);
