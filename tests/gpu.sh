@@ -1,27 +1,38 @@
 #!/usr/bin/env bash
-# On a machine with an NVIDIA GPU: trains every model there and says how fast, then measures a step against PyTorch's (default,
-# fastest and compiled). Needs `host setup --gpu`, and python3 with torch for CUDA. What it prints is Markdown for the README.
+# On a machine with an NVIDIA card: holds the steps of every kind of net against the CPU's, measures them against PyTorch's
+# (default, fastest, compiled), and with --train trains the two models that are made for a card. Needs python3 with torch for
+# CUDA. On a machine without cargo, name what was built elsewhere: HOST, `target/release/host`; STEP, the bench `step`; and CHECK,
+# the test `cuda` (`cargo build --release -p host --bin host --bench step --test cuda` says where they are), and
+# ORT_DYLIB_PATH, ONNX Runtime with its CUDA provider and the libraries of CUDA and cuDNN in one folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+host=(${HOST:-cargo host})
+check=(${CHECK:-cargo test --release -p host --test cuda --})
 
-results=$(mktemp -d)
-trap 'rm -r "$results"' EXIT
-cargo host setup --gpu
-for recipe in models/*/recipe.toml; do
-    model=$(basename "$(dirname "$recipe")")
-    cargo host train "$model" --device cuda --json > "$results/$model"
-done
-python3 - "$results" <<'PY'
-import json, pathlib, sys
+nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+[ -n "${ORT_DYLIB_PATH:-}" ] || "${host[@]}" setup --gpu
 
-print("| model | epochs | seconds | samples a second | validation |\n|---|---|---|---|---|")
-for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
-    run = json.loads(path.read_text())
-    epochs = [json.loads(line) for line in pathlib.Path("runs", run["model"]).rglob("metrics.jsonl").__next__().open()]
-    speed = sorted(epoch["images_per_second"] for epoch in epochs)[len(epochs) // 2]
-    score = run["validation"] or {}
-    print(f"| `{run['model']}` | {run['epochs']} | {run['seconds']:.0f} | {speed:.0f} | {score.get('accuracy') or score.get('loss')} |")
-PY
-for net in cnn lstm vgg16; do
-    python3 host/benches/step_vs_pytorch.py --net "$net" --device cuda
+echo "== what CUDA computes is what the CPU does"
+"${check[@]}" --ignored --nocapture
+
+echo "== a training step beside PyTorch's"
+for net in cnn lstm autoencoder gan vgg16; do
+    for device in cuda cuda-tf32; do
+        echo "-- $net, $device"
+        python3 host/benches/step_vs_pytorch.py --net "$net" --device "$device" ${STEP:+--program "$STEP"}
+    done
 done
+
+if [ "${1:-}" = --train ]; then
+    echo "== VGG16 on CIFAR-10, from scratch"
+    "${host[@]}" train cifar10-vgg16 --device cuda-tf32 --json
+    "${host[@]}" export cifar10-vgg16
+    "${host[@]}" evaluate cifar10-vgg16 --on float --json
+    "${host[@]}" evaluate cifar10-vgg16 --on int8 --json
+    echo "== the GAN, three seeds; the last one stays"
+    for seed in 3 2 1; do
+        "${host[@]}" train mnist-gan --device cuda-tf32 --seed "$seed" --json
+        "${host[@]}" export mnist-gan
+        "${host[@]}" evaluate mnist-gan --on float --json
+    done
+fi

@@ -1,14 +1,16 @@
 """Time of a training step: Thimble's ONNX graph against PyTorch.
 
-    pip install torch numpy && python host/benches/step_vs_pytorch.py [--net cnn|lstm|vgg16] [--device cpu|cuda]
-        [--rounds 15] [--steps 20] [--threads 2]
+    pip install torch numpy && python host/benches/step_vs_pytorch.py [--net cnn|lstm|autoencoder|gan|vgg16]
+        [--device cpu|cuda|cuda-tf32] [--rounds 15] [--steps 20] [--threads 2] [--program PATH]
 
 cnn: conv 3x3x32 ReLU, pool, conv 3x3x64 ReLU, pool, dense 128 ReLU, dense 10; batch 128, softmax cross-entropy; against
 PyTorch's default form and its fastest (channels_last, fused Adam).
 lstm: embedding 20,000 x 128, LSTM 128, dense 1 over 80 words; batch 64, binary cross-entropy. With dropout 0.2 on input and
 state, against a loop over PyTorch's operators (nn.LSTM has no dropout on the state); without, against nn.LSTM.
-vgg16: models/cifar10-vgg16 with batch norm, without its dropout; batch 128; against the same forms as cnn.
-On CUDA, a form by torch.compile comes with cnn and vgg16.
+autoencoder, gan, vgg16: the recipes' layers, vgg16 without its dropout; batch 128; against the same forms as cnn. A step of the
+GAN is one of both nets, and the discriminator learns from what the generator drew in its own step, on both sides.
+On CUDA, a form by torch.compile comes with all but the LSTM. `cuda` computes in float32 on both sides, `cuda-tf32` allows
+TensorFloat-32 in every product and convolution on both sides (PyTorch by itself allows it in convolutions alone).
 
 Method: Adam, float32, data and masks that stay the same and are in memory; loss read after every step on both sides.
 `benches/step.rs` runs Thimble's steps in a process of its own. Rounds alternate between all contenders, so that a drift of the
@@ -30,18 +32,23 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--net", choices=["cnn", "lstm", "vgg16"], default="cnn")
-parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+parser.add_argument("--net", choices=["cnn", "lstm", "autoencoder", "gan", "vgg16"], default="cnn")
+parser.add_argument("--device", choices=["cpu", "cuda", "cuda-tf32"], default="cpu")
 parser.add_argument("--rounds", type=int, default=15)
 parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--threads", type=int, default=os.cpu_count())
+parser.add_argument("--program", type=Path, help="benches/step.rs, already built; without it, cargo builds it")
 arguments = parser.parse_args()
 torch.set_num_threads(arguments.threads)
-torch.set_default_device(arguments.device)
+torch.set_default_device(arguments.device.removesuffix("-tf32"))
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = arguments.device == "cuda-tf32"
 load = os.getloadavg()[0]
 root = Path(__file__).resolve().parents[2]
-command = ["cargo", "bench", "--quiet", "--package", "host", "--bench", "step"]
-subprocess.run([*command, "--no-run"], cwd=root, check=True)
+if arguments.program:
+    command = [arguments.program.resolve()]
+else:
+    command = ["cargo", "bench", "--quiet", "--package", "host", "--bench", "step"]
+    subprocess.run([*command, "--no-run"], cwd=root, check=True)
 
 
 class Thimble:
@@ -50,6 +57,7 @@ class Thimble:
     def __init__(self, net):
         environment = {**os.environ, "THREADS": str(arguments.threads), "NET": net, "DEVICE": arguments.device}
         pipe = subprocess.PIPE
+        self.batch = 64 if net.startswith("lstm") else 128
         self.process = subprocess.Popen(command, cwd=root, env=environment, text=True, stdin=pipe, stdout=pipe)
         self.nodes = self.process.stdout.readline().strip()
 
@@ -95,13 +103,62 @@ def vgg16(**form):
     return classifier(nn.Sequential(*layers, *head), torch.rand(128, 3, 32, 32), **form)
 
 
-def classifier(net, images, fast=False, compiled=False):
+def autoencoder(**form):
+    layers = [nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 784)]
+    images = torch.rand(128, 1, 28, 28)
+    return learner(nn.Sequential(*layers), images, lambda out: F.binary_cross_entropy_with_logits(out, images.flatten(1)), **form)
+
+
+def classifier(net, images, **form):
     labels = torch.arange(len(images)) % 10
+    return learner(net, images, lambda logits: F.cross_entropy(logits, labels), **form)
+
+
+def learner(net, images, criterion, fast=False, compiled=False):
     if fast:
         net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     if compiled:
         net = torch.compile(net)
-    return pytorch(net, lambda net: F.cross_entropy(net(images), labels), fused=fast)
+    return pytorch(net, lambda net: criterion(net(images)), fused=fast)
+
+
+def gan(fast=False, compiled=False):
+    up = [nn.ConvTranspose2d(128, 128, 4, 2, 1), nn.LeakyReLU(0.2)]
+    layers = [nn.Linear(128, 6272), nn.LeakyReLU(0.2), nn.Unflatten(1, (128, 7, 7)), *up]
+    layers += [nn.ConvTranspose2d(128, 128, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(128, 1, 7, padding=3), nn.Tanh()]
+    generator = nn.Sequential(*layers)
+    down = lambda n, m: [nn.Conv2d(n, m, 3, 2, 1), nn.LeakyReLU(0.2)]
+    discriminator = nn.Sequential(*down(1, 64), *down(64, 128), nn.Flatten(), nn.Linear(6272, 1))
+    images, latents = torch.rand(128, 1, 28, 28) * 2 - 1, torch.randn(128, 128)
+    ones, targets = torch.ones(128, 1), torch.cat([torch.full((128, 1), 0.9), torch.zeros(128, 1)])
+    if fast:
+        generator, discriminator = (net.to(memory_format=torch.channels_last) for net in (generator, discriminator))
+    optimizers = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999), fused=fast) for net in (generator, discriminator)]
+    weights = list(discriminator.parameters())
+    if compiled:
+        generator, discriminator = torch.compile(generator), torch.compile(discriminator)
+
+    def steps(count):
+        start = time.perf_counter()
+        for _ in range(count):
+            for weight in weights:
+                weight.requires_grad_(False)
+            optimizers[0].zero_grad(set_to_none=True)
+            drawn = generator(latents)
+            deceiving = F.binary_cross_entropy_with_logits(discriminator(drawn), ones)
+            deceiving.backward()
+            optimizers[0].step()
+            deceiving.item()
+            for weight in weights:
+                weight.requires_grad_(True)
+            optimizers[1].zero_grad(set_to_none=True)
+            telling = F.binary_cross_entropy_with_logits(discriminator(torch.cat([images, drawn.detach()])), targets)
+            telling.backward()
+            optimizers[1].step()
+            telling.item()
+        return time.perf_counter() - start
+
+    return steps
 
 
 class Sentiment(nn.Module):
@@ -136,9 +193,9 @@ def lstm(masked):
 
 # Of each pair, the second is measured against the first.
 if arguments.net != "lstm":
-    net = {"cnn": cnn, "vgg16": vgg16}[arguments.net]
+    net = {"cnn": cnn, "autoencoder": autoencoder, "gan": gan, "vgg16": vgg16}[arguments.net]
     contenders = {"thimble": Thimble(arguments.net), "pytorch default": net(), "pytorch fastest": net(fast=True)}
-    if arguments.device == "cuda":
+    if arguments.device != "cpu":
         contenders["pytorch compiled"] = net(fast=True, compiled=True)
     pairs = [("thimble", name) for name in contenders if name != "thimble"]
 else:
@@ -153,10 +210,12 @@ for number in range(arguments.rounds + 2):
         if number >= 2:
             times[name].append(1000 * seconds / arguments.steps)
 
+batch = next(steps.batch for steps in contenders.values() if isinstance(steps, Thimble))
 nodes = ", ".join(steps.nodes for steps in contenders.values() if isinstance(steps, Thimble))
 print(f"{nodes}, PyTorch {torch.__version__}, {arguments.threads} threads, load average before {load:.2f}")
 for name, milliseconds in times.items():
-    print(f"{name:28} {statistics.median(milliseconds):7.2f} ms a step")
+    median = statistics.median(milliseconds)
+    print(f"{name:28} {median:7.2f} ms a step, {1000 * batch / median:7.0f} samples a second")
 for ours, theirs in pairs:
     ratio = statistics.median(b / a for a, b in zip(times[ours], times[theirs]))
     print(f"{theirs} takes {ratio:.2f} times as long as {ours}")

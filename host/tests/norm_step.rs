@@ -75,6 +75,7 @@ fn training(batch: usize, optimizer: Optimizer) -> Training {
         early_stopping: None,
         init: None,
         freeze: false,
+        equalized: false,
         clip: None,
     }
 }

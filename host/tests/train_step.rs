@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Tensors, assert_close, compare_gradients, one_hot, ordered};
-use host::graph::{Activation, Batch, Graph, Input, Layer, Network, Padding};
+use host::graph::{Activation, Batch, Graph, Input, Layer, Network, Padding, Role};
 use host::recipe::{Loss, Optimizer, Schedule, Training};
 use host::runtime::{Device, Inference};
 use host::train::{Step, Stepper, initial_state};
@@ -81,11 +81,8 @@ fn gradients_equal_pytorchs() {
     compare_gradients(&network, &start, &batch, vectors.smoothing, &vectors.gradients);
 }
 
-/// Runs PyTorch's steps with `optimizer` and compares losses and resulting parameters.
-fn compare(name: &str, optimizer: Optimizer) {
-    let vectors = Vectors::load();
-    let network = vectors.network();
-    let training = Training {
+fn training(vectors: &Vectors, optimizer: Optimizer) -> Training {
+    Training {
         epochs: 1,
         batch: vectors.batch,
         seed: 0,
@@ -96,8 +93,16 @@ fn compare(name: &str, optimizer: Optimizer) {
         early_stopping: None,
         init: None,
         freeze: false,
+        equalized: false,
         clip: None,
-    };
+    }
+}
+
+/// Runs PyTorch's steps with `optimizer` and compares losses and resulting parameters.
+fn compare(name: &str, optimizer: Optimizer) {
+    let vectors = Vectors::load();
+    let network = vectors.network();
+    let training = training(&vectors, optimizer);
     let step = Step::new(&network, &training, false).unwrap();
     let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
     let start = ordered(&network, &vectors.start);
@@ -163,4 +168,33 @@ fn both_forward_forms_agree_with_each_other() {
     graph.output("logits", y).unwrap();
     let mut training = Inference::from_bytes(&graph.to_bytes(Batch::Fixed)).unwrap();
     assert_close("logits", &training.run(&[("x", &shape, &vectors.images)]).unwrap()[0].2, &logits);
+}
+
+/// By SGD a step goes as far as the gradient times the rate, and so an equalized one times √(2 / fan_in) of its layer.
+#[test]
+fn an_equalized_step_is_shorter_where_many_values_flow_into_one() {
+    let vectors = Vectors::load();
+    let network = vectors.network();
+    let stepped = |equalized| {
+        // Far, so that what is lost by rounding does not count.
+        let optimizer = Optimizer::Sgd { rate: 100.0 * vectors.rate, momentum: 0.0 };
+        let training = Training { equalized, ..training(&vectors, optimizer) };
+        let step = Step::new(&network, &training, false).unwrap();
+        let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
+        stepper.set_state(&initial_state(&step, &ordered(&network, &vectors.start))).unwrap();
+        stepper.run(&vectors.batch(), &step.scalar_values(1, 1.0)).unwrap();
+        stepper.state().unwrap()
+    };
+    let (plain, equalized) = (stepped(false), stepped(true));
+    let start = ordered(&network, &vectors.start);
+    let mut pace = 1.0;
+    for (index, parameter) in network.parameters().iter().enumerate() {
+        if let Role::Weight { fan_in, .. } = parameter.role {
+            pace = (2.0 / fan_in as f32).sqrt();
+        }
+        let moved = |state: &[Vec<f32>], by: f32| -> Vec<f32> {
+            state[index].iter().zip(&start[index]).map(|(new, old)| (new - old) * by).collect()
+        };
+        assert_close(&parameter.name, &moved(&equalized, 1.0), &moved(&plain, pace));
+    }
 }

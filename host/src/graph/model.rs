@@ -196,9 +196,6 @@ fn axis_zero() -> TensorProto {
 /// A node that goes along the first axis.
 pub(super) fn with_axis(mut node: NodeProto) -> NodeProto {
     node.attribute.push(attribute_proto("axis", Attribute::Int(0)));
-    if node.op_type == "Split" {
-        node.attribute.push(attribute_proto("num_outputs", Attribute::Int(node.output.len() as i64)));
-    }
     node
 }
 

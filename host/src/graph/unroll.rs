@@ -2,8 +2,8 @@
 
 use super::builder::{Graph, Node, Origin, Type};
 use super::model::{Names, Written, ZERO, plain, tensor_proto, with_axis};
-use super::ops::Scan;
-use tract_onnx::pb::{AttributeProto, NodeProto, attribute_proto::AttributeType};
+use super::ops::{JOINED, Scan};
+use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType};
 
 /// The nodes of `node`, which is the loop `scan`: sequences cut into steps, the body's nodes once a step, outputs joined.
 pub(super) fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Written, outer: &Names) -> Vec<NodeProto> {
@@ -14,10 +14,14 @@ pub(super) fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Writte
     let steps = scan.steps(&types).unwrap_or(0);
     let inputs: Vec<String> = node.inputs.iter().map(|&input| name(input)).collect();
     let mut protos = Vec::new();
-    // The pieces keep their first dimension; a squeeze drops it where they are read.
+    // Not one Split: with more than 32 pieces its CUDA kernel, like that of Concat, cannot be captured.
+    protos.extend((0..steps).map(|step| constant(format!("{stem}/at {step}"), &(step as i64).to_le_bytes())));
     for (index, sequence) in inputs.iter().enumerate().skip(scan.states).take(scan.sequences) {
-        let pieces = (0..steps).map(|step| format!("{stem}/in{index}/{step}")).collect();
-        protos.push(with_axis(plain("Split", vec![sequence.clone()], pieces)));
+        let piece = |step| {
+            let read = vec![sequence.clone(), format!("{stem}/at {step}")];
+            plain("Gather", read, vec![format!("{stem}/in{index}/{step}")])
+        };
+        protos.extend((0..steps).map(piece));
     }
     let mut states = inputs[..scan.states].to_vec();
     for turn in 0..steps {
@@ -29,9 +33,36 @@ pub(super) fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Writte
     let stacked = scan.body.outputs.iter().skip(scan.states);
     for ((output, _), &value) in stacked.zip([node.output].iter().chain(&node.kept)) {
         let parts = (0..steps).map(|step| format!("{stem}/{step}/{output}/1")).collect();
-        protos.push(with_axis(plain("Concat", parts, vec![name(value)])));
+        join(parts, name(value), &mut protos);
     }
     protos
+}
+
+/// Joins `parts` along the first axis as `whole`, in groups where they are many.
+fn join(mut parts: Vec<String>, whole: String, protos: &mut Vec<NodeProto>) {
+    if parts.len() > JOINED {
+        let groups = parts.chunks(JOINED).enumerate();
+        let groups: Vec<_> = groups.map(|(index, group)| (format!("{whole}/group{index}"), group.to_vec())).collect();
+        parts = groups.iter().map(|(name, _)| name.clone()).collect();
+        groups.into_iter().for_each(|(name, group)| join(group, name, protos));
+    }
+    protos.push(with_axis(plain("Concat", parts, vec![whole])));
+}
+
+/// A node that gives a 64-bit integer.
+fn constant(name: String, value: &[u8; 8]) -> NodeProto {
+    let tensor = TensorProto { data_type: DataType::Int64 as i32, raw_data: value.to_vec(), ..Default::default() };
+    with_value(plain("Constant", Vec::new(), vec![name]), tensor)
+}
+
+fn with_value(mut node: NodeProto, tensor: TensorProto) -> NodeProto {
+    node.attribute.push(AttributeProto {
+        name: "value".into(),
+        r#type: AttributeType::Tensor as i32,
+        t: Some(tensor),
+        ..Default::default()
+    });
+    node
 }
 
 /// One step of the loop called `stem`, from `states`.
@@ -43,10 +74,7 @@ fn step(scan: &Scan, stem: &str, number: usize, inputs: &[String], states: &[Str
         let given = if index < scan.states {
             states[index].clone()
         } else if index < scan.states + scan.sequences {
-            let flat = format!("{prefix}in{index}");
-            let piece = format!("{stem}/in{index}/{number}");
-            protos.push(plain("Squeeze", vec![piece, ZERO.into()], vec![flat.clone()]));
-            flat
+            format!("{stem}/in{index}/{number}")
         } else {
             inputs[index].clone()
         };
@@ -59,14 +87,8 @@ fn step(scan: &Scan, stem: &str, number: usize, inputs: &[String], states: &[Str
         let entry = &scan.body.entries[value.0];
         if matches!(entry.origin, Origin::Constant(_)) {
             let name = body.name(&scan.body, &inner, value);
-            let mut constant = plain("Constant", Vec::new(), vec![name.clone()]);
-            constant.attribute.push(AttributeProto {
-                name: "value".into(),
-                r#type: AttributeType::Tensor as i32,
-                t: Some(tensor_proto(name, entry)),
-                ..Default::default()
-            });
-            protos.push(constant);
+            let constant = plain("Constant", Vec::new(), vec![name.clone()]);
+            protos.push(with_value(constant, tensor_proto(name, entry)));
         }
     }
     protos.extend(body.nodes);

@@ -69,11 +69,9 @@ impl Recipe {
         if self.data.validation > 0 {
             return fault("data", "validation: a generator has nothing to be validated by; hold no samples back");
         }
-        for (list, layers) in [(&LAYERS[1..], &self.layers), (&LAYERS[..], &adversary.layers)] {
-            let dropout = layers.iter().enumerate().find(|(_, layer)| matches!(layer, Layer::Dropout { .. }));
-            if let Some((index, layer)) = dropout {
-                return Err(Place { list, index, layer }.fault(None, "the nets of a GAN have no dropout".to_owned()));
-            }
+        let dropout = self.layers.iter().enumerate().find(|(_, layer)| matches!(layer, Layer::Dropout { .. }));
+        if let Some((index, layer)) = dropout {
+            return Err(Place { list: &LAYERS[1..], index, layer }.fault(None, "a generator has no dropout".to_owned()));
         }
         Ok(())
     }

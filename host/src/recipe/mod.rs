@@ -209,6 +209,11 @@ pub struct Training {
     /// changes; they may come from elsewhere, see [`train`](crate::train). Without: everything is trained.
     #[serde(default)]
     pub freeze: bool,
+    /// Each layer learns at the rate times √(2 / fan_in): as if its weights were of variance 1 and multiplied by that in the net
+    /// (Karras et al. 2018, equalized learning rate). Adam moves every weight alike, and so a layer of many inputs by far
+    /// the most; a generator's last one runs off to black, where a tanh passes no gradient any more.
+    #[serde(default)]
+    pub equalized: bool,
     /// Largest norm of the gradient of all parameters together; a larger one is scaled down to it (Pascanu et al. 2013).
     #[serde(default)]
     pub clip: Option<f32>,

@@ -116,7 +116,9 @@ impl<'a> Batches<'a> {
         let (inputs, targets) = batch.split_at_mut(1);
         self.targets(step, samples, &inputs[0], &mut targets[0]);
         for (index, mask) in self.masks.iter().enumerate() {
-            let size = if mask.shared { 1 } else { samples.len() } * mask.shape.iter().product::<usize>();
+            // A discriminator reads as many drawn images as real ones.
+            let images = samples.len() * if self.recipe.adversary.is_some() { 2 } else { 1 };
+            let size = if mask.shared { 1 } else { images } * mask.shape.iter().product::<usize>();
             batch[2 + index].resize(size, 0.0);
             let counter = step * self.masks.len() as u64 + index as u64;
             dropout(&mut batch[2 + index], mask.rate, &mut generator(seed, Purpose::Dropout, counter));

@@ -3,7 +3,7 @@
 use super::batches::Batch;
 use super::step::{StateTensor, Step};
 use super::stepper::{Measured, Stepper, exported, initial_state};
-use crate::graph::Network;
+use crate::graph::{Mask, Network};
 use crate::recipe::Training;
 use crate::runtime::{self, Device, Provider};
 use anyhow::Result;
@@ -12,6 +12,12 @@ use anyhow::Result;
 pub trait Learner {
     /// Where the steps run.
     fn provider(&self) -> Provider;
+
+    /// The dropout masks that a batch has behind its inputs and targets.
+    fn masks(&self) -> &[Mask];
+
+    /// Nodes of the graphs that a step runs.
+    fn nodes(&self) -> usize;
 
     /// The tensors that are carried from step to step.
     fn tensors(&self) -> Vec<StateTensor>;
@@ -39,24 +45,39 @@ pub trait Learner {
 pub struct Net {
     pub step: Step,
     pub stepper: Stepper,
+    masks: Vec<Mask>,
 }
 
 impl Net {
     /// The step of `training` for `network`, on `device`.
     pub fn new(network: &Network, training: &Training, device: Device) -> Result<Self> {
-        Self::of(Step::new(network, training, runtime::prefers_cuda(device))?, device)
+        Self::with_threads(network, training, device, 0)
+    }
+
+    /// The same with so many threads a node on the CPU; 0 for one a core.
+    pub fn with_threads(network: &Network, training: &Training, device: Device, threads: usize) -> Result<Self> {
+        let step = Step::new(network, training, runtime::prefers_cuda(device))?;
+        Self::of(step, network.masks(), device, threads)
     }
 
     /// A session for `step`.
-    pub fn of(step: Step, device: Device) -> Result<Self> {
-        let stepper = Stepper::new(&step, device, 0)?;
-        Ok(Net { step, stepper })
+    pub fn of(step: Step, masks: &[Mask], device: Device, threads: usize) -> Result<Self> {
+        let stepper = Stepper::new(&step, device, threads)?;
+        Ok(Net { step, stepper, masks: masks.to_vec() })
     }
 }
 
 impl Learner for Net {
     fn provider(&self) -> Provider {
         self.stepper.provider()
+    }
+
+    fn masks(&self) -> &[Mask] {
+        &self.masks
+    }
+
+    fn nodes(&self) -> usize {
+        self.step.nodes
     }
 
     fn tensors(&self) -> Vec<StateTensor> {

@@ -32,6 +32,8 @@ mod step;
 mod stepper;
 mod weights;
 
+pub use gan::Pair;
+pub use learner::{Learner, Net};
 pub use metrics::Epoch;
 pub use step::{Kind, StateTensor, Step};
 pub use stepper::{Measured, Stepper, exported, initial_state};
@@ -47,8 +49,6 @@ use anyhow::{Context, Result, bail, ensure};
 use batches::{Batch, Batches};
 use best::Best;
 use checkpoint::{Identity, Progress, write_atomically};
-use gan::Pair;
-use learner::{Learner, Net};
 use progress::Display;
 use stages::{Stage, Weights};
 use std::path::{Path, PathBuf};
@@ -192,7 +192,8 @@ impl<'a> Run<'a> {
             Input::Latent(values) => values,
             _ => network.outputs(),
         };
-        let batches = Batches::new(&self.stage.recipe, data, self.samples, outputs, network.masks())?;
+        let masks = self.learner.masks().to_vec();
+        let batches = Batches::new(&self.stage.recipe, data, self.samples, outputs, &masks)?;
         let first = self.progress.step;
         // One batch waits while one is made: more would only use memory.
         let (send, ready) = sync_channel::<Batch>(1);
@@ -253,7 +254,7 @@ impl<'a> Run<'a> {
         } else if self.samples < data.len() {
             let held_back = self.samples..data.len();
             let text = recipe.text.as_ref();
-            let rows = rows(&mut Inference::from_bytes(&self.model()?)?, data, text, held_back, |_| {})?;
+            let rows = rows(&mut Inference::on(&self.model()?, self.options.device)?, data, text, held_back, |_| {})?;
             Some(Score::judge(target, &rows, data, self.samples))
         } else {
             None
@@ -318,7 +319,8 @@ impl<'a> Run<'a> {
         let path = folder.join(format!("epoch-{:03}.png", self.progress.epochs.len() + 1));
         let width = self.options.dataset.train.images()?.width;
         let (latent, seed) = (adversary.latent, self.stage.recipe.training.seed);
-        gan::save_samples(&path, &self.model()?, latent, adversary.spread(), seed, width)
+        let mut model = Inference::on(&self.model()?, self.options.device)?;
+        gan::save_samples(&path, &mut model, latent, adversary.spread(), seed, width)
     }
 
     /// The weights as they are: averages, where the recipe keeps them.

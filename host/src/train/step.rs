@@ -1,7 +1,7 @@
 //! The training step as one ONNX graph: forward, backward, optimizer and weight average.
 
 use crate::graph::optimizer::{self, Adadelta, Adam, Given, Optimizer, Sgd};
-use crate::graph::{Batch, Forward, Graph, Input, Mask, Network, Value, gradients, loss};
+use crate::graph::{Batch, Forward, Graph, Input, Mask, Network, Role, Value, gradients, loss};
 use crate::recipe::{self, Training};
 use anyhow::{Result, bail};
 
@@ -163,6 +163,7 @@ impl<'a> Draft<'a> {
         let update = Update {
             network: self.network,
             optimizer: self.optimizer.as_ref(),
+            equalized: self.training.equalized,
             values: &self.values,
             scalars: &scalar_values,
         };
@@ -186,6 +187,7 @@ impl<'a> Draft<'a> {
 struct Update<'a> {
     network: &'a Network,
     optimizer: &'a dyn Optimizer,
+    equalized: bool,
     /// The state, in its order.
     values: &'a [Value],
     scalars: &'a [Value],
@@ -201,12 +203,17 @@ impl Update<'_> {
             let parameter = &self.network.parameters()[index];
             graph.scope(&format!("update/{}", parameter.name));
             let position = |slot: usize| self.network.parameters().len() + slot * trained.len() + rank;
+            let mut scalars = self.scalars[..scalars].to_vec();
+            if self.equalized {
+                // Every rule's first scalar is its rate.
+                scalars[0] = graph.scale(scalars[0], pace(self.network, index))?;
+            }
             let slots: Vec<Value> = (0..slot_names.len()).map(|slot| self.values[position(slot)]).collect();
             let given = Given {
                 parameter: self.values[index],
                 gradient: gradients[rank],
                 slots: &slots,
-                scalars: &self.scalars[..scalars],
+                scalars: &scalars,
                 decays: parameter.role.decays(),
             };
             let (value, next_slots) = self.optimizer.update(graph, given)?;
@@ -216,12 +223,21 @@ impl Update<'_> {
             }
             if averaged {
                 let average = position(slot_names.len());
-                next[average] = optimizer::average(graph, self.values[average], value, self.scalars[scalars])?;
+                let rest = self.scalars[self.optimizer.scalars().len()];
+                next[average] = optimizer::average(graph, self.values[average], value, rest)?;
             }
         }
         graph.scope("");
         Ok(next)
     }
+}
+
+/// √(2 / fan_in) of the layer of parameter `index`.
+fn pace(network: &Network, index: usize) -> f32 {
+    // A layer's weights stand in front of its biases.
+    let mut roles = network.parameters()[..=index].iter().rev().map(|parameter| parameter.role);
+    let fan_in = roles.find_map(|role| if let Role::Weight { fan_in, .. } = role { Some(fan_in) } else { None });
+    fan_in.map_or(1.0, |fan_in| (2.0 / fan_in as f32).sqrt())
 }
 
 fn optimizer(recipe: &recipe::Optimizer) -> (Box<dyn Optimizer>, f64) {

@@ -3,8 +3,7 @@
 use super::step::{Kind, Step};
 use crate::runtime::{self, Device, Memory, Provider};
 use anyhow::{Context, Result, ensure};
-use ort::memory::Allocator;
-use ort::session::{IoBinding, Session};
+use ort::session::{IoBinding, RunOptions, Session};
 use ort::value::Tensor;
 
 /// What one step gives beside the next state.
@@ -26,6 +25,7 @@ pub struct Stepper {
     provider: Provider,
     memory: Memory,
     bindings: [IoBinding; 2],
+    options: [RunOptions; 2],
     state: [Vec<Tensor<f32>>; 2],
     /// Which copy of the state is valid.
     current: usize,
@@ -44,9 +44,7 @@ impl Stepper {
         let mut state = [copy()?, copy()?];
         let batch = step.batch.iter().map(|(_, shape)| memory.tensor(shape)).collect::<Result<Vec<_>>>()?;
         let scalars = step.scalars.iter().map(|_| memory.tensor(&[])).collect::<Result<Vec<_>>>()?;
-        // Read after every step, so they are to come out on the host.
-        let scalar = || Tensor::<f32>::new(&Allocator::default(), [0_usize; 0]);
-        let (mut loss, mut measure) = (scalar()?, scalar()?);
+        let (mut loss, mut measure) = (memory.tensor(&[])?, memory.tensor(&[])?);
 
         let mut bindings = [session.create_binding()?, session.create_binding()?];
         for (from, binding) in bindings.iter_mut().enumerate() {
@@ -63,7 +61,8 @@ impl Stepper {
             binding.bind_output("loss", &mut loss)?;
             binding.bind_output("measure", &mut measure)?;
         }
-        Ok(Stepper { session, provider, memory, bindings, state, current: 0, batch, scalars, loss, measure })
+        let options = [runtime::run_options(0)?, runtime::run_options(1)?];
+        Ok(Stepper { session, provider, memory, bindings, options, state, current: 0, batch, scalars, loss, measure })
     }
 
     /// Lets this step read the parameters of another, whose graph knows them by the same names. The two must take turns, so
@@ -109,16 +108,17 @@ impl Stepper {
 
     /// One step on `batch` (images, targets, masks as [`Step::batch`] says; fewer, where another step gives the last ones) with
     /// the values of the scalars.
-    pub fn run(&mut self, batch: &[Vec<f32>], scalars: &[f32]) -> Result<Measured> {
+    pub fn run(&mut self, batch: &[impl AsRef<[f32]>], scalars: &[f32]) -> Result<Measured> {
         for (tensor, data) in self.batch.iter_mut().zip(batch) {
-            self.memory.write(tensor, data)?;
+            self.memory.write(tensor, data.as_ref())?;
         }
         for (tensor, &value) in self.scalars.iter_mut().zip(scalars) {
             self.memory.write(tensor, &[value])?;
         }
-        self.session.run_binding(&self.bindings[self.current]).context("the training step failed")?;
+        let (binding, options) = (&self.bindings[self.current], &self.options[self.current]);
+        self.session.run_binding_with_options(binding, options).context("the training step failed")?;
         self.current = 1 - self.current;
-        let scalar = |tensor: &Tensor<f32>| tensor.try_extract_scalar::<f32>();
+        let scalar = |tensor: &Tensor<f32>| -> Result<f32> { Ok(self.memory.read(tensor)?[0]) };
         Ok(Measured { loss: scalar(&self.loss)?, measure: scalar(&self.measure)? })
     }
 }

@@ -1,20 +1,26 @@
 //! Initial weights.
 
 use super::seed::{Purpose, generator};
-use crate::graph::{Activation, Network, Role};
+use crate::graph::{Activation, Input, Network, Role};
 use rand::RngExt;
 
 /// Values of all parameters at the start: weights uniform in ±b, biases 0, but those of an LSTM's forget gates 1
 /// (Jozefowicz et al. 2015); a batch norm starts as none.
 ///
 /// `b = √(6 / fan_in)` before a ReLU or a leaky one (He et al. 2015), `b = √(6 / (fan_in + fan_out))` before anything else
-/// (Glorot & Bengio 2010); `b = 1/√H` for the recurrent weights of H units, and 0.05 for embeddings, as Keras has it.
+/// (Glorot & Bengio 2010) and everywhere in the nets of a GAN: larger weights would draw black and white from the start, where a
+/// tanh passes hardly any gradient, and the discriminator would win at once. `b = 1/√H` for the recurrent weights of H units,
+/// and 0.05 for embeddings, as Keras has it.
 pub fn initial(network: &Network, seed: u64) -> Vec<Vec<f32>> {
-    drawn(network, seed, 0)
+    drawn(network, seed, 0, matches!(network.input(), Input::Latent(_)))
 }
 
-/// The same for a network whose parameters count from `first`, behind those of another.
-pub(super) fn drawn(network: &Network, seed: u64, first: u64) -> Vec<Vec<f32>> {
+/// The discriminator's, whose parameters count from `first`, behind those of the generator.
+pub(super) fn discriminators(network: &Network, seed: u64, first: u64) -> Vec<Vec<f32>> {
+    drawn(network, seed, first, true)
+}
+
+fn drawn(network: &Network, seed: u64, first: u64, adversarial: bool) -> Vec<Vec<f32>> {
     let parameters = network.parameters().iter().enumerate();
     parameters
         .map(|(index, parameter)| {
@@ -28,7 +34,7 @@ pub(super) fn drawn(network: &Network, seed: u64, first: u64) -> Vec<Vec<f32>> {
                 }
                 Role::Embedding => 0.05 * 0.05,
                 Role::Recurrent { units } => 1.0 / units as f32,
-                Role::Weight { fan_in, activation: Activation::Relu | Activation::LeakyRelu, .. } => {
+                Role::Weight { fan_in, activation: Activation::Relu | Activation::LeakyRelu, .. } if !adversarial => {
                     6.0 / fan_in as f32
                 }
                 Role::Weight { fan_in, fan_out, .. } => 6.0 / (fan_in + fan_out) as f32,
@@ -43,7 +49,7 @@ pub(super) fn drawn(network: &Network, seed: u64, first: u64) -> Vec<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Input, Layer};
+    use crate::graph::Layer;
 
     #[test]
     fn weights_have_the_variance_of_their_rule_and_biases_are_zero() {

@@ -24,11 +24,12 @@ use super::batches::Batch;
 use super::learner::{Learner, Net};
 use super::step::StateTensor;
 use super::stepper::{Measured, initial_state};
-use super::weights::drawn;
-use crate::graph::{Input, Network};
+use super::weights::discriminators;
+use crate::graph::{Input, Mask, Network};
 use crate::recipe::{Adversary, Training};
 use crate::runtime::{Device, Provider};
-use anyhow::Result;
+use anyhow::{Result, bail};
+use std::iter;
 
 /// A generator and its adversary.
 pub struct Pair {
@@ -53,7 +54,7 @@ impl Pair {
     ) -> Result<Self> {
         let judge = Network::new(&adversary.layers, Input::Image(shape))?;
         let [first, second] = steps::build(generator, &judge, shape, training)?;
-        let (mut generator, mut discriminator) = (Net::of(first, device)?, Net::of(second, device)?);
+        let (mut generator, mut discriminator) = (Net::of(first, &[], device, 0)?, Net::of(second, &[], device, 0)?);
         generator.stepper.read_parameters(&discriminator.stepper, &discriminator.step)?;
         generator.stepper.give(steps::FAKES, &mut discriminator.stepper, &discriminator.step)?;
         Ok(Pair { generator, discriminator, judge, seed: training.seed })
@@ -63,6 +64,14 @@ impl Pair {
 impl Learner for Pair {
     fn provider(&self) -> Provider {
         self.generator.provider()
+    }
+
+    fn masks(&self) -> &[Mask] {
+        self.judge.masks()
+    }
+
+    fn nodes(&self) -> usize {
+        self.generator.nodes() + self.discriminator.nodes()
     }
 
     /// The generator's, then the discriminator's.
@@ -82,7 +91,7 @@ impl Learner for Pair {
 
     fn initial_state(&self, parameters: &[Vec<f32>]) -> Vec<Vec<f32>> {
         // Behind those of the generator, so that no two tensors start alike.
-        let drawn = drawn(&self.judge, self.seed, parameters.len() as u64);
+        let drawn = discriminators(&self.judge, self.seed, parameters.len() as u64);
         [self.generator.initial_state(parameters), initial_state(&self.discriminator.step, &drawn)].concat()
     }
 
@@ -92,11 +101,17 @@ impl Learner for Pair {
 
     /// The generator's step on the batch's latent values, then the discriminator's on its images and what the generator drew.
     fn step(&mut self, batch: &Batch, number: u64, factor: f64) -> Result<Measured> {
-        let (images, latents) = batch.split_at(1);
+        let [images, latents, masks @ ..] = batch.as_slice() else {
+            bail!("a GAN's batch has images and latent values")
+        };
         let scalars = self.generator.step.scalar_values(number, factor);
-        let deceiving = self.generator.stepper.run(latents, &scalars)?;
+        // The rows of the drawn images.
+        let halves = masks.iter().map(|mask| &mask[mask.len() / 2..]);
+        let given: Vec<&[f32]> = iter::once(latents.as_slice()).chain(halves).collect();
+        let deceiving = self.generator.stepper.run(&given, &scalars)?;
         let scalars = self.discriminator.step.scalar_values(number, factor);
-        let telling = self.discriminator.stepper.run(images, &scalars)?;
+        let given: Vec<&[f32]> = iter::once(images).chain(masks).map(Vec::as_slice).collect();
+        let telling = self.discriminator.stepper.run(&given, &scalars)?;
         // A discriminator that diverges ends the run as well.
         let loss = if telling.loss.is_finite() { deceiving.loss } else { telling.loss };
         Ok(Measured { loss, measure: telling.measure })

@@ -26,13 +26,20 @@ pub fn draw(model: &mut Inference, latents: &Latents) -> Result<Vec<Vec<f32>>> {
     Ok(drawn)
 }
 
-/// Writes a PNG of 10 × 10 drawings of `model` (serialized ONNX) for the latent values of `seed`.
+/// Writes a PNG of 10 × 10 drawings of `model` for the latent values of `seed`.
 ///
 /// # Errors
 /// Those of [`draw`]; if the file cannot be written.
-pub fn save_samples(path: &Path, model: &[u8], latent: usize, spread: f32, seed: u64, width: usize) -> Result<()> {
+pub fn save_samples(
+    path: &Path,
+    model: &mut Inference,
+    latent: usize,
+    spread: f32,
+    seed: u64,
+    width: usize,
+) -> Result<()> {
     let latents = Latents::draw(seed, SIDE * SIDE, latent, spread);
-    let drawn = draw(&mut Inference::from_bytes(model)?, &latents)?;
+    let drawn = draw(model, &latents)?;
     let pictures: Vec<Vec<u8>> = drawn.iter().map(|values| pixels(values)).collect();
     save(path, &pictures, width)
 }

@@ -15,8 +15,8 @@ const DISCRIMINATOR: &str = "discriminator.";
 ///
 /// | step | reads | gives beside the next state |
 /// |---|---|---|
-/// | generator | its state, `latents` [N, L], the discriminator's parameters | `fakes` [N, C, H, W] in −1…1; `loss` −ln D(fake); `measure`, how many are taken for real |
-/// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
+/// | generator | its state, `latents` [N, L], the discriminator's masks [N, …] and parameters | `fakes` [N, C, H, W] in −1…1; `loss` −ln D(fake); `measure`, how many are taken for real |
+/// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, its masks [2N, …], `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
 ///
 /// D is the sigmoid of the discriminator's logit; both losses are means. The averages, where the recipe keeps some, are of the
 /// generator's parameters alone: they are what is exported.
@@ -31,11 +31,12 @@ fn generators(generator: &Network, judge: &Network, training: &Training) -> Resu
     let frozen = judge.parameters().iter();
     let frozen = frozen.map(|parameter| graph.input(&format!("{DISCRIMINATOR}{}", parameter.name), &parameter.shape));
     let frozen = frozen.collect::<Result<Vec<_>>>()?;
-    let batch = vec![("latents".to_owned(), vec![training.batch, latent])];
-    let latents = graph.input(&batch[0].0, &batch[0].1)?;
-    let fakes = draft.forward(&mut graph, latents, &[])?;
+    let mut batch = vec![("latents".to_owned(), vec![training.batch, latent])];
+    batch.extend(masks(judge, training.batch));
+    let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
+    let fakes = draft.forward(&mut graph, inputs[0], &[])?;
     graph.output(FAKES, fakes)?;
-    let logits = judge.forward_training(&mut graph, fakes, &frozen, &[])?.outputs;
+    let logits = judge.forward_training(&mut graph, fakes, &frozen, &inputs[1..])?.outputs;
     let real = graph.constant(&[training.batch, 1], &vec![1.0; training.batch]);
     let (loss, measure) = judged(&mut graph, logits, real)?;
     draft.finish(graph, batch, loss, measure)
@@ -46,19 +47,28 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training) -> Re
     let mut graph = Graph::new();
     let mut draft = Draft::new(&mut graph, judge, training, DISCRIMINATOR, None)?;
     let shape = [&[training.batch], shape.as_slice()].concat();
-    let batch = vec![("inputs".to_owned(), shape.clone()), (FAKES.to_owned(), shape)];
+    let mut batch = vec![("inputs".to_owned(), shape.clone())];
+    batch.extend(masks(judge, 2 * training.batch));
+    // Behind what the batch gives, since the generator's step gives it.
+    batch.push((FAKES.to_owned(), shape));
     let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
     // 0…1 as −1…1, which is what the generator's tanh gives.
     let doubled = graph.scale(inputs[0], 2.0)?;
     let one = graph.scalar(1.0);
     let images = graph.sub(doubled, one)?;
-    let both = graph.concat(&[images, inputs[1]], 0)?;
-    let logits = draft.forward(&mut graph, both, &[])?;
+    let last = inputs.len() - 1;
+    let both = graph.concat(&[images, inputs[last]], 0)?;
+    let logits = draft.forward(&mut graph, both, &inputs[1..last])?;
     let n = training.batch;
     let targets = graph.constant(&[2 * n, 1], &[vec![real; n], vec![0.0; n]].concat());
     let (loss, measure) = judged(&mut graph, logits, targets)?;
     let share = graph.scale(measure, 0.5)?;
     draft.finish(graph, batch, loss, share)
+}
+
+/// Names and shapes of the dropout masks of `judge` for `rows` images.
+fn masks(judge: &Network, rows: usize) -> impl Iterator<Item = (String, Vec<usize>)> {
+    judge.masks().iter().map(move |mask| (mask.name.clone(), [&[rows], mask.shape.as_slice()].concat()))
 }
 
 /// Binary cross-entropy of `logits` [N, 1] with `targets`, and how many have the right sign.
