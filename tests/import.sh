@@ -7,12 +7,16 @@ cd "$(dirname "$0")/.."
 results=$(mktemp -d)
 trap 'rm -r "$results"' EXIT
 cargo run --release --package host --example zoo -- "$results"
+printf '%s\n' one two three four five > "$results/qoperator.labels"
 for model in "$results"/*.onnx; do
     name=$(basename "$model" .onnx)
-    cargo host export "$model" --calibrate "${model%.onnx}.npy" --out "$results/$name" --json > "$results/$name.budget"
+    labels=()
+    [ ! -f "${model%.onnx}.labels" ] || labels=(--labels "${model%.onnx}.labels")
+    cargo host export "$model" --calibrate "${model%.onnx}.npy" "${labels[@]}" --out "$results/$name" --json > "$results/$name.budget"
     cargo host verify "$results/$name" --data "${model%.onnx}.npy" --samples 50 --json > "$results/$name.verify"
     cargo host verify "$results/$name" --data "${model%.onnx}.npy" --samples 1 --on mps2-an386
 done
+grep -q '\["one", "two", "three", "four", "five"\]' "$results/qoperator/qoperator.rs"
 for name in resnet8 ds-cnn mobilenet-v1-025 autoencoder-640; do
     cargo host bench "$results/$name" --on mps2-an386 --json > "$results/$name.bench"
 done

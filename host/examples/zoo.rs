@@ -23,7 +23,7 @@ type Zoo = (&'static str, ModelProto, &'static [usize], i64);
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("name a folder to write into")?;
     fs::create_dir_all(&folder)?;
-    let zoo: [Zoo; 10] = [
+    let zoo: [Zoo; 12] = [
         ("resnet8", resnet8(), &[3, 32, 32], 18),
         ("ds-cnn", ds_cnn(), &[1, 49, 10], 18),
         ("mobilenet-v1-025", mobilenet(), &[3, 96, 96], 18),
@@ -34,6 +34,9 @@ fn main() -> Result<()> {
         ("dense-autoencoder", autoencoder(100, 32, 6), &[100], 22),
         ("sequence", sequence(), &[6, 64], 14),
         ("channels-last", channels_last(), &[16, 16, 3], 22),
+        // Quantized by ONNX Runtime: host/tests/zoo/quantize.py.
+        ("qoperator", ModelProto::decode(&include_bytes!("../tests/zoo/qoperator.onnx")[..])?, &[2, 8, 8], 13),
+        ("qdq", ModelProto::decode(&include_bytes!("../tests/zoo/qdq.onnx")[..])?, &[2, 8, 8], 13),
     ];
     for (name, mut model, sides, opset) in zoo {
         model.opset_import[0].version = opset;

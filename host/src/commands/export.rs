@@ -21,7 +21,7 @@ pub const CALIBRATION: usize = 1000;
 /// Of ONNX, these run on a board: Conv (grouped, depthwise, dilated, one- and two-dimensional), Gemm and MatMul with constant
 /// weights, Add and Sub, Mul and Div by constants, Concat, MaxPool, AveragePool and their global forms, ReduceMean,
 /// BatchNormalization, Relu, Clip, Sigmoid, HardSigmoid, HardSwish, x · sigmoid(x), Pad before Conv, Flatten, Reshape,
-/// Transpose, Squeeze, Unsqueeze, Identity, Dropout, Cast to float, and Softmax at the end
+/// Transpose, Squeeze, Unsqueeze, Identity, Dropout, Cast to float, Softmax and ArgMax at the end; quantized models in QDQ form and with QLinear operators
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Folder under models/ that holds the recipe, or an ONNX file of a model that was trained elsewhere
@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Of an ONNX file: a folder of pictures, or a .npy or .npz file of inputs, to take ranges from
     #[arg(long, value_name = "PATH")]
     pub calibrate: Option<PathBuf>,
+    /// Of an ONNX file: names of the classes, a text file with one a line in the order of the outputs
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
     /// Of an ONNX file: where to write; models/<name of the file> unless told otherwise
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -6,7 +6,7 @@ use crate::commands::print_json;
 use crate::device::{Board, boards};
 use crate::export::budget::Budget;
 use crate::export::inputs::Inputs;
-use crate::export::{self, Exported, Options, external, pack_for, write};
+use crate::export::{self, Exported, Options, external, integer, pack_for, write};
 use anyhow::{Context, Result, ensure};
 use firmware::model::Model;
 use prost::Message;
@@ -49,12 +49,13 @@ fn name(file: &Path) -> Result<String> {
     Ok(stem.to_owned())
 }
 
-/// The file with the weights that lie beside it.
+/// The file with the weights that lie beside it, in real numbers.
 fn read(file: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut model = ModelProto::decode(&*bytes)
         .with_context(|| format!("{} is no ONNX model, or a broken one; export it again", file.display()))?;
     external::load(&mut model, file.parent().unwrap_or(Path::new("."))).with_context(|| file.display().to_string())?;
+    integer::expand(&mut model);
     Ok(model.encode_to_vec())
 }
 
@@ -67,17 +68,33 @@ fn quantize(arguments: &Arguments, name: &str, onnx: &[u8]) -> Result<Exported> 
             Inputs::noise(&network, NOISE)
         }
     };
+    let outputs = network.tensors[network.output].shape.elements();
+    let labels = arguments.labels.as_deref().map_or(Ok(Vec::new()), |path| labels(path, outputs))?;
     let source = arguments.calibrate.as_ref().map_or("noise".into(), |path| path.display().to_string());
+    let named = arguments.labels.as_ref().map_or(String::new(), |path| format!(" --labels {}", path.display()));
     let options = Options {
         name: name.into(),
-        labels: Vec::new(),
+        labels,
         ranges: arguments.ranges,
         calibration: inputs.len().min(arguments.calibration),
         prefer: arguments.prefer,
         flash_budget: arguments.flash_budget,
-        command: format!("host export {} --calibrate {source} --ranges {}", arguments.model, arguments.ranges),
+        command: format!("host export {} --calibrate {source} --ranges {}{named}", arguments.model, arguments.ranges),
     };
     export::export_on(onnx, &inputs, &options)
+}
+
+/// The names in the file `path`, one for each of the model's `outputs`.
+fn labels(path: &Path, outputs: usize) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let labels: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    ensure!(
+        labels.len() == outputs && labels.iter().all(|label| !label.is_empty()),
+        "{} names {} classes, the model has {outputs} outputs: write one name a line",
+        path.display(),
+        labels.len()
+    );
+    Ok(labels)
 }
 
 /// Which boards the model fits; of the others, what is too much and what the most of it is.

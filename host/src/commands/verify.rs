@@ -6,7 +6,7 @@ use crate::dataset::{self, Samples};
 use crate::device::{Board, Session, board};
 use crate::export::inputs::Inputs;
 use crate::export::{self, pack_for};
-use crate::quantize::Affine;
+use crate::quantize::{Affine, Network};
 use crate::recipe;
 use crate::twin::Twin;
 use crate::verify::text::{self, Cut};
@@ -25,6 +25,9 @@ pub struct Arguments {
     /// Also compare the twin with this board, every byte of every layer
     #[arg(long)]
     on: Option<String>,
+    /// Compare the twin with the board alone, and show where they first differ
+    #[arg(long, requires = "on")]
+    first_difference: bool,
     /// Test samples to compare on
     #[arg(long, default_value_t = 16)]
     samples: usize,
@@ -59,6 +62,9 @@ struct Report {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<()> {
     let board = arguments.on.as_deref().map(board).transpose()?;
+    if let Some(board) = board.filter(|_| arguments.first_difference) {
+        return first_difference(&arguments, board);
+    }
     let report = report(&arguments, board)?;
     if arguments.json {
         return print_json(&report);
@@ -67,23 +73,71 @@ pub fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-fn report(arguments: &Arguments, board: Option<&'static Board>) -> Result<Report> {
-    let artifacts = artifacts::find(&arguments.model)?;
+/// What a model is compared on.
+enum Given {
+    Inputs(Inputs),
+    Texts(Cut),
+}
+
+fn given(arguments: &Arguments, artifacts: &Artifacts) -> Result<Given> {
     if !artifacts.dir.join("recipe.toml").is_file() {
         let path = arguments.data.as_deref().context("the model has no recipe: name inputs for it with --data")?;
         let network = export::read(&read(&artifacts.float_onnx())?, &artifacts.name)?;
-        return compare(&artifacts, board, &Inputs::read(path, &network)?.first(arguments.samples));
+        return Ok(Given::Inputs(Inputs::read(path, &network)?.first(arguments.samples)));
     }
     let found = recipe::find(&arguments.model)?;
     if found.recipe.adversary.is_some() {
         let latents = found.recipe.latents(found.recipe.training.seed, arguments.samples)?;
-        return compare(&artifacts, board, &latents.inputs());
+        return Ok(Given::Inputs(latents.inputs()));
     }
     let samples = dataset::load(found.recipe.data.source, arguments.data.as_deref())?.test.first(arguments.samples);
-    match (&samples, &found.recipe.text) {
-        (Samples::Texts(texts), Some(text)) => compare_texts(&artifacts, board, &Cut::new(texts, text)),
-        (samples, _) => compare(&artifacts, board, &Inputs::of_images(samples.images()?)),
+    Ok(match (&samples, &found.recipe.text) {
+        (Samples::Texts(texts), Some(text)) => Given::Texts(Cut::new(texts, text)),
+        (samples, _) => Given::Inputs(Inputs::of_images(samples.images()?)),
+    })
+}
+
+fn report(arguments: &Arguments, board: Option<&'static Board>) -> Result<Report> {
+    let artifacts = artifacts::find(&arguments.model)?;
+    match given(arguments, &artifacts)? {
+        Given::Inputs(inputs) => compare(&artifacts, board, &inputs),
+        Given::Texts(cut) => compare_texts(&artifacts, board, &cut),
     }
+}
+
+/// Where the twin and `board` first differ is an error like any other difference; that they do not is said.
+fn first_difference(arguments: &Arguments, board: &'static Board) -> Result<()> {
+    let artifacts = artifacts::find(&arguments.model)?;
+    let container = read(&artifacts.container())?;
+    let samples = match given(arguments, &artifacts)? {
+        Given::Inputs(inputs) => {
+            let network = export::read(&read(&artifacts.float_onnx())?, &artifacts.name)?;
+            let int8 = int8(&Twin::new(&container)?, &inputs);
+            verify::board::equal(board, &container, &int8, &names(&network))?;
+            inputs.len()
+        }
+        Given::Texts(cut) => {
+            let mut session = Session::open(board, &pack_for(&container, board.core.packing())?)?;
+            cut.board(&mut session, &mut Twin::new(&container)?)?;
+            cut.len()
+        }
+    };
+    if arguments.json {
+        return print_json(&serde_json::json!({ "board": board.name, "samples": samples, "first_difference": null }));
+    }
+    println!("{}: every layer equals the twin's, bit for bit, on {samples} samples", board.name);
+    Ok(())
+}
+
+/// Names of the network's tensors.
+fn names<P>(network: &Network<P>) -> Vec<&str> {
+    network.tensors.iter().map(|tensor| tensor.name.as_str()).collect()
+}
+
+/// `inputs` as the model reads them.
+fn int8(twin: &Twin, inputs: &Inputs) -> Vec<Vec<i8>> {
+    let Tensor { scale, zero_point, .. } = twin.model().input();
+    (0..inputs.len()).map(|index| inputs.int8(index, Affine { scale, zero_point })).collect()
 }
 
 fn compare(artifacts: &Artifacts, board: Option<&'static Board>, inputs: &Inputs) -> Result<Report> {
@@ -95,14 +149,13 @@ fn compare(artifacts: &Artifacts, board: Option<&'static Board>, inputs: &Inputs
     let mut the_twin = Twin::new(&container)?;
     let mut tract = Tract::new(&float, &network)?;
     let count = inputs.len();
-    let Tensor { scale, zero_point, .. } = the_twin.model().input();
-    let int8 = |index| inputs.int8(index, Affine { scale, zero_point });
+    let int8 = int8(&the_twin, inputs);
 
     let mut agreeing = 0;
     let mut float = |index| float_runtime.run(inputs.float(index));
-    let twin = verify::compare(&network, count, &mut float, |index| verify::twin(&mut the_twin, &int8(index)))?;
+    let twin = verify::compare(&network, count, &mut float, |index| verify::twin(&mut the_twin, &int8[index]))?;
     for index in 0..count {
-        let answers = [float(index)?, verify::twin(&mut the_twin, &int8(index))?];
+        let answers = [float(index)?, verify::twin(&mut the_twin, &int8[index])?];
         let [ours, theirs] = answers.map(|layers| layers[network.output].as_deref().and_then(largest));
         agreeing += usize::from(ours == theirs);
     }
@@ -111,7 +164,7 @@ fn compare(artifacts: &Artifacts, board: Option<&'static Board>, inputs: &Inputs
         verify::compare(&network, count.min(SECOND_OPINIONS), &mut float, |index| tract.run(inputs.float(index)))?;
     ensure!(second.len() == 1, "tract gave {} layers to compare instead of the answer alone", second.len());
     if let Some(board) = board {
-        equal_on_board(board, &container, &(0..count).map(int8).collect::<Vec<_>>())?;
+        verify::board::equal(board, &container, &int8, &names(&network))?;
     }
     let classifies = network.tensors[network.output].shape.elements() > 1 && count > 0;
     Ok(Report {
@@ -151,31 +204,6 @@ fn compare_texts(artifacts: &Artifacts, board: Option<&'static Board>, cut: &Cut
         top1_agreement: None,
         board: board.map(|board| board.name.into()),
     })
-}
-
-/// Runs op after op on the board and stops at the first byte that is not the twin's.
-fn equal_on_board(board: &'static Board, container: &[u8], inputs: &[Vec<i8>]) -> Result<()> {
-    let mut session = Session::open(board, &pack_for(container, board.core.packing())?)?;
-    let mut twin = Twin::new(container)?;
-    for (index, input) in inputs.iter().enumerate() {
-        let tensors = twin.trace(input)?;
-        session.write_input(input)?;
-        for op in 0..session.op_count() {
-            session.run(op, 1)?;
-            let output = twin.model().op(op).map_err(|error| anyhow::anyhow!("{error}"))?.output;
-            let expected = &tensors[usize::from(output)];
-            let seen = session.read(output, expected.len())?;
-            if let Some(byte) = (0..expected.len()).find(|&byte| seen[byte] != expected[byte]) {
-                anyhow::bail!(
-                    "{} first differs from the twin at sample {index}, op {op}, byte {byte}: {} instead of {}",
-                    board.name,
-                    seen[byte] as i8,
-                    expected[byte] as i8
-                );
-            }
-        }
-    }
-    Ok(())
 }
 
 fn print(report: &Report) {

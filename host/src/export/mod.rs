@@ -31,6 +31,7 @@ pub mod fuse;
 mod generator_tests;
 pub mod golden;
 pub mod inputs;
+pub mod integer;
 pub mod lower;
 mod order;
 pub mod pack;

@@ -3,6 +3,7 @@
 //! Each way gives [`Activations`]: the float model in ONNX Runtime ([`OnnxRuntime::float`]), the QDQ model there
 //! ([`OnnxRuntime::int8`]), the twin ([`twin`]). [`compare`] sums up any two of them.
 
+pub mod board;
 mod difference;
 mod onnxruntime;
 pub mod text;
