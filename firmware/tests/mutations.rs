@@ -1,0 +1,76 @@
+//! Every change of one byte, made behind the CRC's back: the parser accepts or refuses, and what it accepts can be run.
+
+mod common;
+
+use common::{branched_model, embeddings, model, text_model, transposed_model};
+use firmware::model::Model;
+use firmware::model::format::{PACKING_DSP, PACKING_MVE, PACKING_PORTABLE};
+use firmware::model::writer::crc32;
+use firmware::plan::Interpreter;
+use firmware::text::Reader;
+
+/// Memory that a mutated model may ask for before it is run here.
+const MEMORY_BYTES: usize = 1 << 18;
+/// Work that a mutated model may ask for: a window of 255 × 255 over all of that memory would take minutes.
+const MACS: u64 = 1 << 20;
+
+/// Parses and, where that succeeds in little memory and time, runs; says whether it ran.
+fn parses_and_runs(container: &[u8]) -> bool {
+    let Ok(model) = Model::parse(container) else { return false };
+    let ops = (0..model.op_count()).map(|index| model.op(index).unwrap());
+    if model.arena_bytes() + model.scratch_bytes() > MEMORY_BYTES || ops.map(|op| op.macs()).sum::<u64>() > MACS {
+        return false;
+    }
+    let [mut arena, mut scratch] = [model.arena_bytes(), model.scratch_bytes()].map(|bytes| vec![0u32; bytes / 4]);
+    let mut interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
+    interpreter.run().unwrap();
+    if let Some(mut reader) = Reader::new(&model) {
+        reader.push(&mut interpreter, b"Not a good film").unwrap();
+        reader.answer(&mut interpreter).unwrap();
+    }
+    true
+}
+
+/// Gives every byte each of the values that `others` makes of its own. Says how many of the changed containers ran.
+fn mutate(mut container: Vec<u8>, others: impl Fn(u8) -> Vec<u8>) -> usize {
+    let mut ran = 0;
+    // The CRC itself, bytes 4 to 8, is written anew each time.
+    for place in (0..4).chain(8..container.len()) {
+        let own = container[place];
+        for value in others(own) {
+            container[place] = value;
+            let crc = crc32(&container);
+            container[4..8].copy_from_slice(&crc.to_le_bytes());
+            ran += usize::from(parses_and_runs(&container));
+        }
+        container[place] = own;
+    }
+    ran
+}
+
+/// All other values.
+fn all(own: u8) -> Vec<u8> {
+    (0..=255).filter(|&value| value != own).collect()
+}
+
+/// Each bit flipped, all bits cleared and all set.
+fn bits(own: u8) -> Vec<u8> {
+    (0..8).map(|bit| own ^ 1 << bit).chain([0, 0xff]).collect()
+}
+
+#[test]
+fn every_byte_of_a_small_model_takes_every_value() {
+    // Most changes are of weights, with which a model runs as well.
+    assert!(mutate(model(PACKING_PORTABLE).finish(), all) > 100_000);
+}
+
+#[test]
+fn every_bit_of_each_kind_of_model_is_flipped() {
+    for packing in [PACKING_PORTABLE, PACKING_DSP, PACKING_MVE] {
+        let texts = embeddings().into_iter().zip([true, false, true]);
+        let texts = texts.map(|(table, window)| text_model(packing, table, window));
+        for model in [branched_model(packing), transposed_model(packing)].into_iter().chain(texts) {
+            assert!(mutate(model.finish(), bits) > 1000);
+        }
+    }
+}
