@@ -3,11 +3,12 @@
 mod common;
 
 use common::{branched_model, embeddings, model, text_model, transposed_model};
-use firmware::model::Model;
-use firmware::model::format::{PACKING_DSP, PACKING_MVE, PACKING_PORTABLE};
-use firmware::model::writer::crc32;
+use firmware::model::format::{MAX_OPS, PACKING_DSP, PACKING_MVE, PACKING_PORTABLE};
+use firmware::model::writer::{OpSpec, Parameters, crc32};
+use firmware::model::{Error, Model, Preference, Tensor};
 use firmware::plan::Interpreter;
 use firmware::text::Reader;
+use std::time::{Duration, Instant};
 
 /// Memory that a mutated model may ask for before it is run here.
 const MEMORY_BYTES: usize = 1 << 18;
@@ -56,6 +57,33 @@ fn all(own: u8) -> Vec<u8> {
 /// Each bit flipped, all bits cleared and all set.
 fn bits(own: u8) -> Vec<u8> {
     (0..8).map(|bit| own ^ 1 << bit).chain([0, 0xff]).collect()
+}
+
+/// As many lookups as there may be, all of the input: before each, the parser looks back over all others.
+#[test]
+fn the_longest_model_is_read_and_a_longer_one_is_refused() {
+    let read = |ops: u16| {
+        let mut model = model(PACKING_PORTABLE);
+        model.labels.clear();
+        model.tensors.truncate(1);
+        let input = model.tensors[0];
+        model.tensors.push(Tensor { offset: input.end().next_multiple_of(4), ..input });
+        let lookup = OpSpec {
+            input: 0,
+            output: 1,
+            packing: PACKING_PORTABLE,
+            preference: Preference::Flash,
+            parameters: Parameters::Lookup { table: vec![0; 256] },
+        };
+        model.ops = vec![lookup; ops.into()];
+        (model.input, model.output) = (0, 1);
+        let container = model.finish();
+        let start = Instant::now();
+        (Model::parse(&container).err(), start.elapsed())
+    };
+    let (error, time) = read(MAX_OPS);
+    assert!(error.is_none() && time < Duration::from_secs(1), "{error:?} after {time:?}");
+    assert_eq!(read(MAX_OPS + 1).0, Some(Error::TooManyOps { ops: MAX_OPS + 1 }));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What can be wrong with a container.
 
+use super::format::MAX_OPS;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +123,11 @@ pub enum Error {
         /// Rows of the embedding.
         rows: u32,
     },
+    /// More ops than [`MAX_OPS`].
+    TooManyOps {
+        /// Number of ops.
+        ops: u16,
+    },
 }
 
 impl fmt::Display for Error {
@@ -167,6 +173,7 @@ impl fmt::Display for Error {
             Error::VocabularySize { words, rows } => {
                 write!(f, "the vocabulary has {words} words, but the embedding has {rows} rows; it must be one more")
             }
+            Error::TooManyOps { ops } => write!(f, "the model has {ops} ops, at most {MAX_OPS} are read"),
         }
     }
 }

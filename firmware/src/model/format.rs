@@ -18,6 +18,10 @@ pub const VERSION: u16 = 1;
 /// Alignment of the file in flash and of every section in it, in bytes.
 pub const ALIGNMENT: usize = 16;
 
+/// Ops that a model may have: the check that each tensor holds its values looks back from every op, so that its time goes with
+/// their square.
+pub const MAX_OPS: u16 = 1024;
+
 /// CRC-32 (ISO-HDLC, as in zip) over the whole file but the four bytes of [`Header::crc32`].
 pub const CRC32: crc::Algorithm<u32> = crc::CRC_32_ISO_HDLC;
 

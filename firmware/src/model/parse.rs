@@ -1,6 +1,6 @@
 //! The one check of a container.
 
-use super::format::{CRC32, Header, MAGIC, Span, VERSION};
+use super::format::{CRC32, Header, MAGIC, MAX_OPS, Span, VERSION};
 use super::sections::{self, Order};
 use super::{Element, Error, Model, Tensor};
 use core::str;
@@ -20,6 +20,9 @@ impl<'m> Model<'m> {
         let mut order = Order::after(size_of::<Header>());
         let tensors = sections::exactly(bytes, header.tensors, header.tensor_count.get().into())?;
         order.next(header.tensors)?;
+        if header.op_count.get() > MAX_OPS {
+            return Err(Error::TooManyOps { ops: header.op_count.get() });
+        }
         let ops = sections::exactly(bytes, header.ops, header.op_count.get().into())?;
         order.next(header.ops)?;
         let arena_bytes = header.arena_bytes.get() as usize;

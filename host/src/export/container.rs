@@ -4,7 +4,7 @@ use super::plan::Plan;
 use crate::quantize::{Affine, Function, Int8, Kind, Op, Quantized, affine};
 use anyhow::{Context, Result, ensure};
 use firmware::kernels::packing;
-use firmware::model::format::PACKING_PORTABLE;
+use firmware::model::format::{MAX_OPS, PACKING_PORTABLE};
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
 use firmware::model::{Element, Preference, Tensor};
 
@@ -21,6 +21,11 @@ pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Resul
         network.tensors.len() < usize::from(u16::MAX),
         "the model has {} tensors; a container holds up to 65,534",
         network.tensors.len()
+    );
+    ensure!(
+        network.ops.len() <= usize::from(MAX_OPS),
+        "the model has {} layers; a container holds up to {MAX_OPS}",
+        network.ops.len()
     );
     let tensor = |(index, tensor): (usize, &crate::quantize::Tensor)| {
         let Affine { scale, zero_point } = quantized.affine[index];
