@@ -138,3 +138,110 @@ fn largest(budget: &Budget) -> String {
     let of_output = of_output.collect::<Vec<_>>().join(", ");
     format!("most weights: {of_weights}\nlargest outputs: {of_output}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::sketch::Sketch;
+    use clap::Parser;
+    use tract_onnx::pb::tensor_shape_proto::dimension::Value;
+    use tract_onnx::pb::{StringStringEntryProto, TensorProto, type_proto};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    /// What `host export net.onnx --dry-run` says of `model`, its folder left out.
+    fn answer(model: &ModelProto) -> Result<(), String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("net.onnx");
+        std::fs::write(&file, model.encode_to_vec()).unwrap();
+        let line = Line::parse_from(["export", file.to_str().unwrap(), "--dry-run", "--json"]);
+        let folder = format!("{}/", folder.path().display());
+        run(&line.arguments).map_err(|error| format!("{error:#}").replace(&folder, ""))
+    }
+
+    fn refusal(model: &ModelProto) -> String {
+        answer(model).unwrap_err()
+    }
+
+    fn net() -> ModelProto {
+        Sketch::new(&[2], 80).node("Gemm", &[&[2, 3]], vec![]).node("Relu", &[], vec![]).finish(&[3])
+    }
+
+    fn weights(model: &mut ModelProto) -> &mut TensorProto {
+        &mut model.graph.as_mut().unwrap().initializer[0]
+    }
+
+    #[test]
+    fn a_missing_file_of_two_gigabytes_is_named() {
+        let mut model = net();
+        let entry = |key: &str, value: &str| StringStringEntryProto { key: key.into(), value: value.into() };
+        let tensor = weights(&mut model);
+        tensor.raw_data.clear();
+        tensor.data_location = Some(1);
+        tensor.external_data = vec![entry("location", "weights.bin"), entry("length", "2147483648")];
+        assert_eq!(
+            refusal(&model),
+            "net.onnx: initialiser gemm0.constant0: its 2147483648 bytes of data lie in weights.bin, which cannot be read \
+             (No such file or directory (os error 2)); put that file beside the ONNX file"
+        );
+    }
+
+    #[test]
+    fn a_cycle_is_named() {
+        let model = Sketch::new(&[3], 81)
+            .node_of("Add", &["input", "sigmoid1"], &[], vec![])
+            .node_of("Sigmoid", &["add0"], &[], vec![])
+            .finish(&[3]);
+        assert_eq!(
+            refusal(&model),
+            "net.onnx: the graph has a cycle: sigmoid1 (Sigmoid) reads \"add0\", which add0 (Add) makes of what sigmoid1 makes; \
+             a board runs each node once: export the model without loops"
+        );
+    }
+
+    #[test]
+    fn the_batch_may_be_open_and_nothing_else() {
+        let mut model = Sketch::new(&[2, 3, 3], 82).node("Conv", &[&[1, 2, 1, 1]], vec![]).finish(&[1, 3, 3]);
+        assert_eq!(answer(&model), Ok(()));
+        let input = &mut model.graph.as_mut().unwrap().input[0];
+        let Some(type_proto::Value::TensorType(tensor)) = &mut input.r#type.as_mut().unwrap().value else { panic!() };
+        tensor.shape.as_mut().unwrap().dim[2].value = Some(Value::DimParam("H".into()));
+        assert_eq!(
+            refusal(&model),
+            "net.onnx: input input: its dimension 2, \"H\", is open, as only the batch's, dimension 0, may be; \
+             export the model with fixed sizes"
+        );
+    }
+
+    #[test]
+    fn a_weight_that_is_no_number_is_named() {
+        let mut model = net();
+        weights(&mut model).raw_data[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+        // In memory's order the weights are [output][input].
+        assert_eq!(
+            refusal(&model),
+            "net.onnx: layer gemm0: weight 4 is NaN; train again from a checkpoint before the loss went wrong"
+        );
+    }
+
+    #[test]
+    fn a_shape_past_64_bits_is_named() {
+        let mut model = net();
+        weights(&mut model).dims = vec![i64::MAX, 3];
+        assert_eq!(
+            refusal(&model),
+            "net.onnx: 1 node does not run on a board:\n  gemm0 (Gemm): its weights gemm0.constant0 has the dimensions \
+             [9223372036854775807, 3], whose product overflows 64 bits; export the model again in float32"
+        );
+        let model = Sketch::new(&[2, 3, 3], 83).with_ints("Reshape", &[1, i64::MAX, 3], vec![]).finish(&[1]);
+        assert_eq!(
+            refusal(&model),
+            "net.onnx: 1 node does not run on a board:\n  reshape0 (Reshape): it reshapes to [1, 9223372036854775807, 3], \
+             whose product overflows 64 bits; export the model again"
+        );
+    }
+}

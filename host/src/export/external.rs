@@ -34,7 +34,8 @@ fn data(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>> {
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) => bail!(
-            "its data lie in {}, which cannot be read ({error}); put that file beside the ONNX file",
+            "its {}data lie in {}, which cannot be read ({error}); put that file beside the ONNX file",
+            number("length")?.map_or(String::new(), |length| format!("{length} bytes of ")),
             path.display()
         ),
     };
@@ -68,7 +69,7 @@ mod tests {
         tensor.external_data = vec![entry("location", "weights.bin"), entry("offset", "4"), entry("length", "24")];
         let refusal = |model: &ModelProto| format!("{:#}", load(&mut model.clone(), folder.path()).unwrap_err());
         let missing = refusal(&model);
-        assert!(missing.contains("initialiser gemm0.constant0: its data lie in"), "{missing}");
+        assert!(missing.contains("initialiser gemm0.constant0: its 24 bytes of data lie in"), "{missing}");
         assert!(missing.contains("put that file beside"), "{missing}");
         std::fs::write(folder.path().join("weights.bin"), [&[9; 4], &bytes[..20]].concat()).unwrap();
         assert!(refusal(&model).contains("ends before its data do"));

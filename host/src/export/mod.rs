@@ -19,6 +19,7 @@
 //! | [`golden`] | inputs and what follows from them, for tests elsewhere |
 //! | [`budget`] | what it all costs |
 //! | `constants` | what a firmware takes its memory by |
+//! | [`trial`] | how far a file gets, for the fuzzer |
 //! | [`write`] | the artifacts on disk: all of them, or none |
 
 pub mod budget;
@@ -33,6 +34,8 @@ pub mod golden;
 pub mod inputs;
 pub mod integer;
 pub mod lower;
+#[cfg(test)]
+mod mutation_tests;
 mod order;
 pub mod pack;
 pub mod plan;
@@ -45,6 +48,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod trial;
 pub mod write;
 
 pub use pack::pack_for;

@@ -150,9 +150,10 @@ pub(super) fn accumulating(Float { weights, bias }: &Float, input: Affine, scale
 
 /// What an accumulator starts from, the input's zero point folded in, and its bounds.
 fn folded_start(bias: i64, row: &[i8], zero_point: i8, channel: usize) -> Result<(i32, [i64; 2])> {
-    let folded = bias - i64::from(zero_point) * row.iter().map(|&w| i64::from(w)).sum::<i64>();
+    // A bias far beyond what a step can count has been cast to the end of 64 bits.
+    let folded = bias.saturating_sub(i64::from(zero_point) * row.iter().map(|&w| i64::from(w)).sum::<i64>());
     // Whatever the order of additions, no partial sum is longer than this.
-    let partial = folded.abs() + row.iter().map(|&w| i64::from(w).abs() * 128).sum::<i64>();
+    let partial = folded.saturating_abs().saturating_add(row.iter().map(|&w| i64::from(w).abs() * 128).sum::<i64>());
     ensure!(
         partial <= i64::from(i32::MAX),
         "output channel {channel}: its accumulator can reach {partial}, past int32; make the layer narrower or split it"

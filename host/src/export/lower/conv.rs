@@ -3,7 +3,7 @@
 use super::onnx::Node;
 use super::view::View;
 use super::window::{positions, window};
-use super::{Lowering, Refusal, refuse};
+use super::{Lowering, MOST_VALUES, Refusal, refuse};
 use crate::quantize::{Bounds, Float, Kind, Shape};
 
 /// Conv: weights OIHW (or OIL, for sequences) → OHWI, or OHW where channels stay apart.
@@ -24,14 +24,18 @@ pub fn conv<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refu
         }
     };
     let groups = usize::try_from(node.int("group", 1)).unwrap_or_default();
-    if groups == 0 || channels * groups != shape.channels || outputs == 0 || outputs % groups != 0 {
+    if channels.checked_mul(groups) != Some(shape.channels) || !outputs.is_multiple_of(groups) {
         return refuse(
             format!("its weights {dimensions:?} in {groups} groups do not fit an input of {} channels", shape.channels),
             "export the model again",
         );
     }
     let dilation = node.spatial("dilations", rank, 1)?;
-    let dilated = [0, 1].map(|axis| (kernel[axis].max(1) - 1) * dilation[axis] + 1);
+    if dilation.contains(&0) {
+        return refuse("its dilation is 0", "use dilations of at least 1");
+    }
+    // No side of the weights is 0.
+    let dilated = [0, 1].map(|axis| (kernel[axis] - 1).saturating_mul(dilation[axis]).saturating_add(1));
     let mut window = window(node, dilated, shape, rank)?;
     // A Pad before it.
     let pending = lowering.take_padding(node);
@@ -44,6 +48,7 @@ pub fn conv<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refu
         return refuse(format!("its bias has {} numbers for {outputs} channels", bias.len()), "export the model again");
     }
     let output = Shape { channels: outputs, ..positions(&window, shape)? };
+    check_filled(outputs * dilated[0] * dilated[1], shape.channels, oihw.len())?;
     let tap = |o: usize, i: usize, [y, x]: [usize; 2]| {
         let is_tap = y % dilation[0] == 0 && x % dilation[1] == 0;
         let place = (y / dilation[0]) * kernel[1] + x / dilation[1];
@@ -67,5 +72,17 @@ pub fn conv<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refu
     };
     lowering.push(node, kind, &[input], output, View::channels_first(rank))?;
     lowering.keep_weight_scales(node, outputs);
+    Ok(())
+}
+
+/// Zeros between groups and taps may make more of the weights than a file holds, but not more than any board does.
+fn check_filled(taps: usize, channels: usize, stored: usize) -> Result<(), Refusal> {
+    let filled = taps.saturating_mul(channels);
+    if filled > stored.max(MOST_VALUES) {
+        return refuse(
+            format!("with zeros between its groups and taps, its {stored} weights become {filled}"),
+            "use one group, or as many groups as channels, and less dilation",
+        );
+    }
     Ok(())
 }

@@ -51,7 +51,9 @@ pub fn product<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, divide: bool) -
 /// A product with a gate of the value itself becomes one table.
 fn gated<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
     let (a, b) = pair(lowering, node)?;
-    for (value, gate) in [(&a, &b), (&b, &a)] {
+    let shape = lowering.shape(&a);
+    let are_alike = lowering.shape(&b) == shape && a.view.is(&b.view, shape);
+    for (value, gate) in [(&a, &b), (&b, &a)].into_iter().filter(|_| are_alike) {
         let maker = lowering.network.ops.iter().position(|op| op.output == gate.tensor && op.inputs[0] == value.tensor);
         let Some(index) = maker else { continue };
         let function = match lowering.network.ops[index].kind {
@@ -69,7 +71,6 @@ fn gated<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal
             lowering.becomes(node, gate.tensor, gate.view.clone());
             return Ok(());
         }
-        let shape = lowering.shape(value);
         return lowering.push(node, Kind::Lookup { function }, &[value.tensor], shape, value.view.clone());
     }
     refuse(

@@ -12,8 +12,11 @@ mod activation;
 mod branch_tests;
 mod conv;
 mod conv_transpose;
+mod cycle;
 mod dense;
 mod fold;
+#[cfg(test)]
+mod hostile_tests;
 mod join;
 pub(super) mod onnx;
 mod pool;
@@ -68,6 +71,8 @@ struct Lowering<'m> {
     weight_scales: HashMap<&'m str, Vec<f32>>,
     /// Zeros around a value, which the convolutions that read it take over: top, left, bottom, right.
     padding: HashMap<&'m str, [usize; 4]>,
+    /// Numbers that may still be worked out of constants.
+    foldable: usize,
     network: Network<Float>,
 }
 
@@ -78,6 +83,7 @@ pub fn lower(model: &ModelProto, name: &str) -> Result<Network<Float>> {
     let graph = model.graph.as_ref().context("the ONNX file holds no graph; export the model again")?;
     let opset = model.opset_import.iter().find(|set| set.domain.is_empty()).map_or(0, |set| set.version);
     ensure!((7..=22).contains(&opset), "the ONNX file is of opset {opset}; export it again with an opset from 7 to 22");
+    cycle::check(graph)?;
     let constants = Constants::of(graph)?;
     let inputs: Vec<_> = graph.input.iter().filter(|input| !constants.contains(&input.name)).collect();
     let [input] = inputs[..] else {
@@ -98,6 +104,7 @@ pub fn lower(model: &ModelProto, name: &str) -> Result<Network<Float>> {
         output: 0,
     };
     let mut lowering = Lowering {
+        foldable: constants.numbers().saturating_mul(4).saturating_add(MOST_VALUES),
         constants,
         graph,
         opset,
@@ -250,8 +257,11 @@ impl<'m> Lowering<'m> {
 
     /// Works out a node that reads constants alone.
     fn fold(&mut self, node: &Node<'m>) -> Result<(), Refusal> {
-        let inputs = node.inputs().filter_map(|name| self.constants.get(name)).collect();
-        let folded = fold::fold(node.proto, inputs, self.opset);
+        let inputs: Vec<_> = node.inputs().filter_map(|name| self.constants.get(name)).collect();
+        let folded = fold::limit(node.proto, &inputs).and_then(|numbers| {
+            self.foldable = self.foldable.checked_sub(numbers).context("they are too many numbers in all")?;
+            fold::fold(node.proto, inputs, self.opset)
+        });
         let values = folded.or_else(|error| {
             refuse(format!("its constants cannot be worked out ({error:#})"), "fold constants before exporting")
         })?;
@@ -278,7 +288,11 @@ impl<'m> Lowering<'m> {
     }
 }
 
-/// A container counts rows, columns and channels in 16 bits.
+/// Values of an activation, and weights with zeros between them, at most: 16 MiB, more than any board has. Some limit there must
+/// be, as a few bytes of a file can ask for any number of either.
+const MOST_VALUES: usize = 1 << 24;
+
+/// A container counts rows, columns and channels in 16 bits, and no board holds more than [`MOST_VALUES`].
 fn check_size(shape: Shape) -> Result<(), Refusal> {
     let sides = [shape.height, shape.width, shape.channels];
     if sides.iter().any(|&side| side == 0 || side > usize::from(u16::MAX)) {
@@ -286,6 +300,13 @@ fn check_size(shape: Shape) -> Result<(), Refusal> {
         return refuse(
             format!("its output would be {height} × {width} × {channels} values"),
             "keep rows, columns and channels between 1 and 65,535",
+        );
+    }
+    if shape.elements() > MOST_VALUES {
+        let Shape { height, width, channels } = shape;
+        return refuse(
+            format!("its output would be {height} × {width} × {channels} values, more than any board holds"),
+            "keep activations below 16 MiB",
         );
     }
     Ok(())

@@ -3,6 +3,7 @@
 use super::super::proto::constant;
 use super::{Refusal, refuse};
 use anyhow::{Context, Result, bail, ensure};
+use prost::Message;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -121,6 +122,11 @@ impl<'m> Constants<'m> {
         Ok(Self(initialisers.chain(nodes).collect()))
     }
 
+    /// How many numbers they hold together, as far as a file of their size can.
+    pub fn numbers(&self) -> usize {
+        self.0.values().map(|tensor| tensor.encoded_len()).sum()
+    }
+
     /// Takes in a constant that has been worked out.
     pub fn insert(&mut self, name: &'m str, value: TensorProto) {
         self.0.insert(name, Cow::Owned(value));
@@ -214,9 +220,13 @@ fn dimensions(tensor: &TensorProto) -> Result<Vec<usize>> {
     dimensions.with_context(|| format!("has the dimensions {:?}", tensor.dims))
 }
 
+/// No side may be 0: beside it, another could be of any length without a number in the file.
 fn check_length(dimensions: &[usize], length: usize) -> Result<()> {
     let elements = dimensions.iter().try_fold(1usize, |product, &d| product.checked_mul(d));
-    ensure!(elements == Some(length), "holds {length} numbers for the dimensions {dimensions:?}");
+    let elements =
+        elements.with_context(|| format!("has the dimensions {dimensions:?}, whose product overflows 64 bits"))?;
+    ensure!(elements > 0, "has the dimensions {dimensions:?}, of which one is 0");
+    ensure!(elements == length, "holds {length} numbers for the dimensions {dimensions:?}");
     Ok(())
 }
 
@@ -229,11 +239,20 @@ pub fn sides(input: &ValueInfoProto) -> Result<Vec<usize>> {
     ensure!(tensor.elem_type == DataType::Float as i32, "input {name} is not of type float32; export a float model");
     let shape =
         tensor.shape.as_ref().with_context(|| format!("input {name} has no shape; export the model with one"))?;
-    let sides = shape.dim.iter().skip(1).map(|dimension| match &dimension.value {
+    let sides = shape.dim.iter().enumerate().skip(1).map(|(index, dimension)| match &dimension.value {
         Some(dimension::Value::DimValue(side)) => {
             usize::try_from(*side).with_context(|| format!("input {name} has a dimension of {side}"))
         }
-        _ => bail!("input {name} has an open dimension besides the batch; export the model with fixed sizes"),
+        open => {
+            let called = match open {
+                Some(dimension::Value::DimParam(called)) => format!(", {called:?},"),
+                _ => String::new(),
+            };
+            bail!(
+                "input {name}: its dimension {index}{called} is open, as only the batch's, dimension 0, may be; \
+                 export the model with fixed sizes"
+            )
+        }
     });
     sides.collect()
 }

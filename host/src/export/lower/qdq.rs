@@ -41,7 +41,7 @@ pub fn dequantize<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<()
     };
     let axis = usize::try_from(node.int("axis", 1)).unwrap_or(usize::MAX);
     let channels = if scales.len() == 1 { 1 } else { dimensions.get(axis).copied().unwrap_or_default() };
-    if channels != scales.len() || zeros.len() != scales.len() {
+    if scales.is_empty() || channels != scales.len() || zeros.len() != scales.len() {
         return refuse(
             format!("it has {} scales and {} zero points for the dimensions {dimensions:?}", scales.len(), zeros.len()),
             "quantize the model again, in whole or along one axis",
@@ -51,11 +51,13 @@ pub fn dequantize<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<()
     let channel = |index: usize| index / inner % channels;
     let values = integers.iter().enumerate().map(|(index, integer)| {
         let (scale, zero) = (scales[channel(index)], zeros[channel(index)]);
-        scale * (integer - zero) as f32
+        scale * integer.wrapping_sub(zero) as f32
     });
     let values: Vec<f32> = values.collect();
-    // What fits a device's weights: eight bits, symmetric.
-    if zeros.iter().all(|&zero| zero == 0) && integers.iter().all(|&integer| i8::try_from(integer).is_ok()) {
+    // What fits a device's weights: eight bits, symmetric, in steps that can be divided by.
+    let is_symmetric =
+        zeros.iter().all(|&zero| zero == 0) && scales.iter().all(|scale| scale.is_normal() && *scale > 0.0);
+    if is_symmetric && integers.iter().all(|&integer| i8::try_from(integer).is_ok()) {
         lowering.weight_scales.insert(node.output(), scales);
     }
     lowering.constants.insert(node.output(), constant("", &dimensions, &values));
@@ -72,7 +74,7 @@ fn affine(lowering: &Lowering<'_>, node: &Node<'_>) -> Result<Affine, Refusal> {
     let unsigned = node.input(2).is_none() || lowering.constants.is_unsigned(node, 2);
     match (&scales[..], &zero[..]) {
         (&[scale], &[zero]) if scale.is_finite() && scale > 0.0 => {
-            i8::try_from(if unsigned { zero - 128 } else { zero }).map_or_else(
+            i8::try_from(if unsigned { zero.saturating_sub(128) } else { zero }).map_or_else(
                 |_| refuse(format!("its zero point is {zero}"), "quantize activations to int8 or uint8"),
                 |zero_point| Ok(Affine { scale, zero_point }),
             )
@@ -95,7 +97,15 @@ fn give(lowering: &mut Lowering<'_>, tensor: usize, affine: Affine) -> bool {
         let maker = lowering.network.ops.iter().find(|op| op.output == tensor);
         match maker.map(|op| &op.kind) {
             _ if is_fixed => return false,
-            Some(Kind::MaxPool2d { .. } | Kind::Concat { .. }) => all.extend(maker.iter().flat_map(|op| &op.inputs)),
+            Some(Kind::MaxPool2d { .. } | Kind::Concat { .. }) => {
+                // Each once: a chain of concatenations of a value with itself has 2ⁿ ways back.
+                let inputs = maker.iter().flat_map(|op| &op.inputs).copied();
+                inputs.for_each(|input| {
+                    if !all.contains(&input) {
+                        all.push(input)
+                    }
+                });
+            }
             _ => {}
         }
         next += 1;

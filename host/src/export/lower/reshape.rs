@@ -34,13 +34,18 @@ pub fn reshape<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), R
                 side => usize::try_from(side).unwrap_or(1),
             });
         }
+        let Some(known) = sides.iter().try_fold(1usize, |product, &side| product.checked_mul(side)) else {
+            return refuse(
+                format!("it reshapes to {wanted:?}, whose product overflows 64 bits"),
+                "export the model again",
+            );
+        };
         // The batch, which is 1 here, may have been written out.
-        if wanted.first().is_some_and(|&batch| batch > 1) && sides.iter().product::<usize>() == sides[0] * elements {
+        if wanted.first().is_some_and(|&batch| batch > 1) && Some(known) == sides[0].checked_mul(elements) {
             sides[0] = 1;
         }
         if let Some(open) = wanted.iter().position(|&side| side == -1) {
-            let known = sides.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
-            sides[open] = known.filter(|&known| known > 0).map_or(0, |known| elements / known);
+            sides[open] = elements.checked_div(known).unwrap_or_default();
         }
         view.reshaped(&sides, shape).map_or_else(
             || {
@@ -61,7 +66,7 @@ fn vector_to_image(lowering: &mut Lowering<'_>, node: &Node<'_>, sides: [i64; 3]
     let vector = lowering.network.tensors[tensor].shape;
     let [Ok(channels), Ok(height), Ok(width)] = sides.map(usize::try_from) else { return Ok(()) };
     let shape = Shape { height, width, channels };
-    if vector.height * vector.width != 1 || height * width == 1 || shape.elements() != vector.elements() {
+    if vector.height * vector.width != 1 || shape.elements() != vector.elements() || height * width == 1 {
         return Ok(());
     }
     // What stands between changes each value by itself.
@@ -157,7 +162,9 @@ pub fn pad<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refus
         None => node.float("value", 0.0),
     };
     let padding: Option<Vec<usize>> = pads.iter().map(|&pad| usize::try_from(pad).ok()).collect();
-    let Some(padding) = padding.filter(|_| value == 0.0 && node.input(3).is_none()) else {
+    let is_zeros = value == 0.0 && node.input(3).is_none();
+    // A container counts padding in 8 bits.
+    let Some(padding) = padding.filter(|padding| is_zeros && padding.iter().all(|&side| side <= 255)) else {
         return refuse(format!("it pads by {pads:?} with {value}"), remedy);
     };
     let padding = match padding[..] {

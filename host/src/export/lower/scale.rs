@@ -60,9 +60,11 @@ pub fn per_channel<'m>(
         op.weight_scales = None;
         let Some(Float { weights, bias }) = op.parameters_mut() else { unreachable!("looked at just before") };
         let row = weights.len() / bias.len();
-        for (channel, (factor, shift)) in factors.iter().zip(shifts).enumerate() {
-            weights[channel * row..][..row].iter_mut().for_each(|weight| *weight *= factor);
-            bias[channel] = factor * bias[channel] + shift;
+        // A dense layer that gives an image has a row for each place and channel, the channels innermost.
+        let rows = weights.chunks_exact_mut(row).zip(bias).zip(factors.iter().zip(shifts).cycle());
+        for ((weights, bias), (factor, shift)) in rows {
+            weights.iter_mut().for_each(|weight| *weight *= factor);
+            *bias = factor * *bias + shift;
         }
         lowering.becomes(node, tensor, view);
         return Ok(());

@@ -56,10 +56,7 @@ impl<'m> Lowering<'m> {
             _ if self.constants.contains(name) => {
                 refuse(format!("it computes with the constant {name} alone"), "fold constants before exporting")
             }
-            _ => refuse(
-                format!("it reads {name:?}, which no node before it makes"),
-                "sort the nodes by dependency; a graph with a cycle cannot run",
-            ),
+            _ => refuse(format!("it reads {name:?}, which no node before it makes"), "sort the nodes by dependency"),
         }
     }
 

@@ -26,6 +26,9 @@ impl Axis {
     }
 }
 
+/// Dimensions that a value may have: without a limit, one node of a small file could add thousands.
+const MOST_DIMENSIONS: usize = 16;
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View(Vec<Vec<Axis>>);
@@ -119,8 +122,12 @@ impl View {
         Self(kept.map(|(_, group)| group.clone()).collect())
     }
 
-    /// With dimensions of 1 that become the dimensions `indices`, in ascending order.
+    /// With dimensions of 1 that become the dimensions `indices`, in ascending order; `None` where one has no place there, or
+    /// where they are more than any operator reads.
     pub fn with(&self, indices: &[usize]) -> Option<Self> {
+        if self.rank() + indices.len() > MOST_DIMENSIONS {
+            return None;
+        }
         let mut groups = self.0.clone();
         for &index in indices {
             if index > groups.len() {
@@ -133,6 +140,9 @@ impl View {
 
     /// The same values in the same order with the dimensions `sides`; `None` where one would cut through an axis.
     pub fn reshaped(&self, sides: &[usize], shape: Shape) -> Option<Self> {
+        if sides.len() > MOST_DIMENSIONS {
+            return None;
+        }
         let mut axes = self.significant(shape).concat().into_iter();
         let group = |&side: &usize| {
             let (mut group, mut length) = (Vec::new(), 1);
