@@ -8,8 +8,8 @@ use std::panic;
 
 fuzz_target!(
     // What the importer catches of tract's is no finding: libFuzzer's own hook would end the run before it is caught.
-    init: _ = panic::take_hook(),
-    |data: &[u8]| {
+    init: drop(panic::take_hook()),
+    |data| {
         // Eight bytes alone are a seed.
         let drawn = <[u8; 8]>::try_from(data).map(|seed| trial::random_model(u64::from_le_bytes(seed)));
         _ = match drawn {
