@@ -154,8 +154,8 @@ fn compare(artifacts: &Artifacts, board: Option<&'static Board>, inputs: &Inputs
     let mut agreeing = 0;
     let mut float = |index| float_runtime.run(inputs.float(index));
     let twin = verify::compare(&network, count, &mut float, |index| verify::twin(&mut the_twin, &int8[index]))?;
-    for index in 0..count {
-        let answers = [float(index)?, verify::twin(&mut the_twin, &int8[index])?];
+    for (index, int8) in int8.iter().enumerate() {
+        let answers = [float(index)?, verify::twin(&mut the_twin, int8)?];
         let [ours, theirs] = answers.map(|layers| layers[network.output].as_deref().and_then(largest));
         agreeing += usize::from(ours == theirs);
     }
