@@ -3,6 +3,8 @@
 use super::Activations;
 use crate::quantize::{Network, Tensor as Layer};
 use anyhow::{Context, Result, ensure};
+use prost::Message;
+use tract_onnx::pb::{ModelProto, ValueInfoProto};
 use tract_onnx::prelude::*;
 
 /// The float model, ready to run.
@@ -19,12 +21,17 @@ pub struct Tract {
 impl Tract {
     /// The serialized float `model` that `network` was lowered from.
     pub fn new<P>(model: &[u8], network: &Network<P>) -> Result<Self> {
+        let [input, answer] = [network.input, network.output].map(|index| network.tensors[index].clone());
+        let mut model = ModelProto::decode(model).context("the ONNX file is broken; export the model again")?;
+        // Not what a Softmax or an ArgMax makes of it, which no device computes.
+        if let (Some(graph), Some(value)) = (&mut model.graph, &answer.value) {
+            graph.output = vec![ValueInfoProto { name: value.clone(), ..Default::default() }];
+        }
         let model = tract_onnx::onnx()
-            .model_for_read(&mut &*model)?
+            .model_for_proto_model(&model)?
             .with_input_fact(0, f32::fact(&network.input_sides).into())?
             .into_optimized()?
             .into_runnable()?;
-        let [input, answer] = [network.input, network.output].map(|index| network.tensors[index].clone());
         let input_sides = network.input_sides.clone();
         Ok(Self { model, input, input_sides, answer, output: network.output, tensors: network.tensors.len() })
     }

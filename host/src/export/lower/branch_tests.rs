@@ -213,3 +213,16 @@ fn padding_joins_the_convolution_behind_it() {
     assert_eq!(kinds(&network), ["conv2d"]);
     assert!(refusal(&padded("Relu", &[])).contains("something else than a convolution reads it"));
 }
+
+#[test]
+fn an_arg_max_stands_at_the_end_or_nowhere() {
+    let sketch = || {
+        let gemm = Sketch::new(&[6], 35).node("Gemm", &[&[4, 6], &[4]], vec![int("transB", 1)]);
+        gemm.node("ArgMax", &[], vec![int("axis", 1)])
+    };
+    let lowered = lower(&sketch().finish(&[1]), "test").unwrap();
+    assert_eq!(kinds(&lowered), ["dense"]);
+    assert_eq!(lowered.tensors[lowered.output].shape.channels, 4, "the device gives the values");
+    let inside = refusal(&sketch().node("Relu", &[], vec![]).finish(&[1]));
+    assert!(inside.contains("argmax1 (ArgMax): it stands inside the model"), "{inside}");
+}
