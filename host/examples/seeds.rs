@@ -19,6 +19,7 @@ fn main() -> Result<()> {
         ("sequence", sequence()),
         ("channels-last", channels_last()),
         ("quantized", quantized()),
+        ("qoperator", ModelProto::decode(&include_bytes!("../tests/zoo/qoperator.onnx")[..])?),
         ("folded", folded()),
     ];
     for (name, model) in seeds {

@@ -97,16 +97,12 @@ pub fn prefers_cuda(device: Device) -> bool {
 
 /// Loads `model` (serialized ONNX) for `device`, to be run with bound memory, and says where it runs. `threads`: 0 for one a core.
 ///
-/// On CUDA its first run with a binding is captured as a CUDA graph and replayed from then on, since starting a node by itself
-/// takes longer than most nodes do. What is bound has to lie on the device and to stay where it is, and each binding needs
-/// [`run_options`] of its own.
-///
 /// # Errors
 /// If ONNX Runtime refuses the model, or if `device` is CUDA and some of its nodes would run on the CPU.
-pub fn session(model: &[u8], device: Device, threads: usize) -> Result<(Session, Provider)> {
+pub fn session(model: &[u8], device: Device, threads: usize, launch: Launch) -> Result<(Session, Provider)> {
     let environment = environment_for(device)?;
     if prefers_cuda(device) {
-        match cuda(&environment, model, device, Use::Steps) {
+        match cuda(&environment, model, device, Use::Steps(launch)) {
             Ok(session) => return Ok((session, Provider::Cuda)),
             Err(error) if device.is_cuda() => {
                 return Err(error.context(
@@ -130,22 +126,33 @@ pub fn run_options(index: usize) -> Result<RunOptions> {
     Ok(options)
 }
 
+/// How the nodes of a session are started on CUDA; the CPU knows one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Launch {
+    /// One by one.
+    Plain,
+    /// The first run with a binding is captured as a CUDA graph, which is replayed from then on: to start a node by itself takes
+    /// longer than most nodes do. What is bound has to lie on the device and to stay where it is, and each binding needs
+    /// [`run_options`] of its own.
+    Captured,
+}
+
 /// What a session on CUDA is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     /// The same step again and again, all of it on the device.
-    Steps,
+    Steps(Launch),
     /// Inputs of any size, from the CPU and back.
     Inference,
 }
 
 fn cuda(environment: &Environment, model: &[u8], device: Device, used: Use) -> Result<Session> {
-    let steps = used == Use::Steps;
     // Registration fails silently unless told otherwise, and a node without a CUDA kernel would quietly run on the CPU.
-    let provider = ep::CUDA::default().with_tf32(device == Device::CudaTf32).with_cuda_graph(steps);
+    let provider =
+        ep::CUDA::default().with_tf32(device == Device::CudaTf32).with_cuda_graph(used == Use::Steps(Launch::Captured));
     let provider = [provider.build().error_on_failure()];
     let mut builder = plain(environment)?.with_execution_providers(provider).map_err(message)?;
-    if steps {
+    if used != Use::Inference {
         builder = builder.with_disable_cpu_fallback().map_err(message)?;
     }
     Ok(builder.commit_from_memory(model)?)
@@ -224,7 +231,7 @@ impl Inference {
 
     /// Loads a serialized model, for the CPU.
     pub fn from_bytes(model: &[u8]) -> Result<Self> {
-        Ok(Inference { session: session(model, Device::Cpu, 0)?.0 })
+        Ok(Inference { session: session(model, Device::Cpu, 0, Launch::Plain)?.0 })
     }
 
     /// Loads a serialized model where `device` says, whatever of it has no CUDA kernel on the CPU.

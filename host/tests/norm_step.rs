@@ -5,7 +5,7 @@ mod common;
 use common::{Tensors, assert_close, compare_gradients, one_hot, ordered};
 use host::graph::{Activation, Input, Layer, Network, Padding};
 use host::recipe::{Loss, Optimizer, Schedule, Training};
-use host::runtime::{Device, Inference};
+use host::runtime::{Device, Inference, Launch};
 use host::train::{Step, Stepper, exported, initial, initial_state};
 use serde::Deserialize;
 
@@ -99,7 +99,7 @@ fn steps_and_running_means_equal_pytorchs() {
     let step =
         Step::new(&network, &training(vectors.batch, Optimizer::Sgd { rate: vectors.rate, momentum: 0.9 }), false)
             .unwrap();
-    let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
+    let mut stepper = Stepper::new(&step, Device::Cpu, 0, Launch::Plain).unwrap();
     stepper.set_state(&initial_state(&step, &vectors.start(&network))).unwrap();
     let batch = [vectors.images.clone(), one_hot(&vectors.labels, vectors.classes)];
     for (index, loss) in vectors.losses.iter().enumerate() {
@@ -122,7 +122,7 @@ fn sixty_four_images_are_learnt_by_heart() {
     let network = network([16, 32], classes, image);
     let optimizer = Optimizer::Adam { rate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-7 };
     let step = Step::new(&network, &training(images, optimizer), false).unwrap();
-    let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
+    let mut stepper = Stepper::new(&step, Device::Cpu, 0, Launch::Plain).unwrap();
     stepper.set_state(&initial_state(&step, &initial(&network, 1))).unwrap();
     let noise =
         |index: usize| ((index as u32).wrapping_mul(2_654_435_761).rotate_left(13) >> 8) as f32 / (1 << 24) as f32;

@@ -5,7 +5,7 @@ mod common;
 use common::{Tensors, assert_close, compare_gradients, one_hot, ordered};
 use host::graph::{Activation, Batch, Graph, Input, Layer, Network, Padding, Role};
 use host::recipe::{Loss, Optimizer, Schedule, Training};
-use host::runtime::{Device, Inference};
+use host::runtime::{Device, Inference, Launch};
 use host::train::{Step, Stepper, initial_state};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -104,7 +104,7 @@ fn compare(name: &str, optimizer: Optimizer) {
     let network = vectors.network();
     let training = training(&vectors, optimizer);
     let step = Step::new(&network, &training, false).unwrap();
-    let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
+    let mut stepper = Stepper::new(&step, Device::Cpu, 0, Launch::Plain).unwrap();
     let start = ordered(&network, &vectors.start);
     stepper.set_state(&initial_state(&step, &start)).unwrap();
     let theirs = &vectors.runs[name];
@@ -180,7 +180,7 @@ fn an_equalized_step_is_shorter_where_many_values_flow_into_one() {
         let optimizer = Optimizer::Sgd { rate: 100.0 * vectors.rate, momentum: 0.0 };
         let training = Training { equalized, ..training(&vectors, optimizer) };
         let step = Step::new(&network, &training, false).unwrap();
-        let mut stepper = Stepper::new(&step, Device::Cpu, 0).unwrap();
+        let mut stepper = Stepper::new(&step, Device::Cpu, 0, Launch::Plain).unwrap();
         stepper.set_state(&initial_state(&step, &ordered(&network, &vectors.start))).unwrap();
         stepper.run(&vectors.batch(), &step.scalar_values(1, 1.0)).unwrap();
         stepper.state().unwrap()

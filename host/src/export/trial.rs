@@ -2,14 +2,14 @@
 //! files run; and graphs that nobody would draw.
 
 use super::proto::{batched, constant, float, int, model, node};
-use super::{container, inputs::Inputs, plan, read};
+use super::{container, inputs::Inputs, integer, plan, read};
 use crate::quantize::{Kind, Method, Network, calibrate, quantize};
 use anyhow::{Result, ensure};
 use prost::Message;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto};
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto};
 
 /// Additions and comparisons of a net that is calibrated: a few milliseconds.
 const STEPS: usize = 1 << 20;
@@ -19,7 +19,9 @@ const STEPS: usize = 1 << 20;
 /// # Errors
 /// What import would say; and a net that takes too long for a trial.
 pub fn attempt(onnx: &[u8]) -> Result<Vec<u8>> {
-    let network = read(onnx, "trial")?;
+    let mut model = ModelProto::decode(onnx)?;
+    integer::expand(&mut model);
+    let network = read(&model.encode_to_vec(), "trial")?;
     let steps = steps(&network);
     ensure!(steps <= STEPS, "the net takes {steps} steps; trials end at {STEPS}");
     let noise = Inputs::noise(&network, 1);

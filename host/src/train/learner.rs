@@ -2,10 +2,10 @@
 
 use super::batches::Batch;
 use super::step::{StateTensor, Step};
-use super::stepper::{Measured, Stepper, exported, initial_state};
+use super::stepper::{Measured, Stepper, captured_if_possible, exported, initial_state};
 use crate::graph::{Mask, Network};
 use crate::recipe::Training;
-use crate::runtime::{self, Device, Provider};
+use crate::runtime::{self, Device, Launch, Provider};
 use anyhow::Result;
 
 /// Something that learns, step by step.
@@ -56,13 +56,16 @@ impl Net {
 
     /// The same with so many threads a node on the CPU; 0 for one a core.
     pub fn with_threads(network: &Network, training: &Training, device: Device, threads: usize) -> Result<Self> {
-        let step = Step::new(network, training, runtime::prefers_cuda(device))?;
-        Self::of(step, network.masks(), device, threads)
+        let build = |launch| {
+            let step = Step::new(network, training, runtime::prefers_cuda(device))?;
+            Self::of(step, network.masks(), device, threads, launch)
+        };
+        captured_if_possible(build, |net| vec![&mut net.stepper])
     }
 
     /// A session for `step`.
-    pub fn of(step: Step, masks: &[Mask], device: Device, threads: usize) -> Result<Self> {
-        let stepper = Stepper::new(&step, device, threads)?;
+    pub fn of(step: Step, masks: &[Mask], device: Device, threads: usize, launch: Launch) -> Result<Self> {
+        let stepper = Stepper::new(&step, device, threads, launch)?;
         Ok(Net { step, stepper, masks: masks.to_vec() })
     }
 }

@@ -1,7 +1,7 @@
 //! Running the training step, with the state bound where the session runs.
 
 use super::step::{Kind, Step};
-use crate::runtime::{self, Device, Memory, Provider};
+use crate::runtime::{self, Device, Launch, Memory, Provider};
 use anyhow::{Context, Result, ensure};
 use ort::session::{IoBinding, RunOptions, Session};
 use ort::value::Tensor;
@@ -37,8 +37,8 @@ pub struct Stepper {
 
 impl Stepper {
     /// Loads `step` on `device`; the state is undefined until [`set_state`](Self::set_state). `threads`: 0 for one a core.
-    pub fn new(step: &Step, device: Device, threads: usize) -> Result<Self> {
-        let (session, provider) = runtime::session(&step.model, device, threads)?;
+    pub fn new(step: &Step, device: Device, threads: usize, launch: Launch) -> Result<Self> {
+        let (session, provider) = runtime::session(&step.model, device, threads, launch)?;
         let memory = Memory::of(&session, provider)?;
         let copy = || step.state.iter().map(|tensor| memory.tensor(&tensor.shape)).collect::<Result<Vec<_>>>();
         let mut state = [copy()?, copy()?];
@@ -63,6 +63,20 @@ impl Stepper {
         }
         let options = [runtime::run_options(0)?, runtime::run_options(1)?];
         Ok(Stepper { session, provider, memory, bindings, options, state, current: 0, batch, scalars, loss, measure })
+    }
+
+    /// On CUDA, one step on zeros, which shows whether it can be captured; its graph is no run's of those to come.
+    fn try_out(&mut self) -> Result<()> {
+        if self.provider == Provider::Cpu {
+            return Ok(());
+        }
+        let tensors = self.batch.iter_mut().chain(&mut self.scalars).chain(&mut self.state[self.current]);
+        for tensor in tensors {
+            self.memory.write(tensor, &vec![0.0; tensor.shape().num_elements()])?;
+        }
+        let apart = runtime::run_options(self.bindings.len())?;
+        self.session.run_binding_with_options(&self.bindings[self.current], &apart)?;
+        Ok(())
     }
 
     /// Lets this step read the parameters of another, whose graph knows them by the same names. The two must take turns, so
@@ -120,6 +134,21 @@ impl Stepper {
         self.current = 1 - self.current;
         let scalar = |tensor: &Tensor<f32>| -> Result<f32> { Ok(self.memory.read(tensor)?[0]) };
         Ok(Measured { loss: scalar(&self.loss)?, measure: scalar(&self.measure)? })
+    }
+}
+
+/// What `build` makes, its steps captured if all of `steppers` can be, else launched plainly, which is said.
+pub fn captured_if_possible<T>(
+    build: impl Fn(Launch) -> Result<T>,
+    steppers: impl Fn(&mut T) -> Vec<&mut Stepper>,
+) -> Result<T> {
+    let mut captured = build(Launch::Captured)?;
+    match steppers(&mut captured).into_iter().try_for_each(Stepper::try_out) {
+        Ok(()) => Ok(captured),
+        Err(error) => {
+            eprintln!("steps are not captured as a CUDA graph, which makes them slower: {error:#}");
+            build(Launch::Plain)
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use samples::{draw, pixels, save, save_samples};
 use super::batches::Batch;
 use super::learner::{Learner, Net};
 use super::step::StateTensor;
-use super::stepper::{Measured, initial_state};
+use super::stepper::{Measured, captured_if_possible, initial_state};
 use super::weights::discriminators;
 use crate::graph::{Input, Mask, Network};
 use crate::recipe::{Adversary, Training};
@@ -53,11 +53,15 @@ impl Pair {
         device: Device,
     ) -> Result<Self> {
         let judge = Network::new(&adversary.layers, Input::Image(shape))?;
-        let [first, second] = steps::build(generator, &judge, shape, training)?;
-        let (mut generator, mut discriminator) = (Net::of(first, &[], device, 0)?, Net::of(second, &[], device, 0)?);
-        generator.stepper.read_parameters(&discriminator.stepper, &discriminator.step)?;
-        generator.stepper.give(steps::FAKES, &mut discriminator.stepper, &discriminator.step)?;
-        Ok(Pair { generator, discriminator, judge, seed: training.seed })
+        let build = |launch| {
+            let steps = steps::build(generator, &judge, shape, training)?;
+            let [generator, discriminator] = steps.map(|step| Net::of(step, &[], device, 0, launch));
+            let (mut generator, mut discriminator) = (generator?, discriminator?);
+            generator.stepper.read_parameters(&discriminator.stepper, &discriminator.step)?;
+            generator.stepper.give(steps::FAKES, &mut discriminator.stepper, &discriminator.step)?;
+            Ok(Pair { generator, discriminator, judge: judge.clone(), seed: training.seed })
+        };
+        captured_if_possible(build, |pair| vec![&mut pair.generator.stepper, &mut pair.discriminator.stepper])
     }
 }
 
