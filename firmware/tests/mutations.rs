@@ -2,35 +2,17 @@
 
 mod common;
 
+use common::trial::parses_and_runs;
 use common::{branched_model, embeddings, model, text_model, transposed_model};
 use firmware::model::format::{MAX_OPS, PACKING_DSP, PACKING_MVE, PACKING_PORTABLE};
 use firmware::model::writer::{OpSpec, Parameters, crc32};
 use firmware::model::{Error, Model, Preference, Tensor};
-use firmware::plan::Interpreter;
-use firmware::text::Reader;
 use std::time::{Duration, Instant};
 
 /// Memory that a mutated model may ask for before it is run here.
 const MEMORY_BYTES: usize = 1 << 18;
 /// Work that a mutated model may ask for: a window of 255 × 255 over all of that memory would take minutes.
 const MACS: u64 = 1 << 20;
-
-/// Parses and, where that succeeds in little memory and time, runs; says whether it ran.
-fn parses_and_runs(container: &[u8]) -> bool {
-    let Ok(model) = Model::parse(container) else { return false };
-    let ops = (0..model.op_count()).map(|index| model.op(index).unwrap());
-    if model.arena_bytes() + model.scratch_bytes() > MEMORY_BYTES || ops.map(|op| op.macs()).sum::<u64>() > MACS {
-        return false;
-    }
-    let [mut arena, mut scratch] = [model.arena_bytes(), model.scratch_bytes()].map(|bytes| vec![0u32; bytes / 4]);
-    let mut interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
-    interpreter.run().unwrap();
-    if let Some(mut reader) = Reader::new(&model) {
-        reader.push(&mut interpreter, b"Not a good film").unwrap();
-        reader.answer(&mut interpreter).unwrap();
-    }
-    true
-}
 
 /// Gives every byte each of the values that `others` makes of its own. Says how many of the changed containers ran.
 fn mutate(mut container: Vec<u8>, others: impl Fn(u8) -> Vec<u8>) -> usize {
@@ -42,7 +24,7 @@ fn mutate(mut container: Vec<u8>, others: impl Fn(u8) -> Vec<u8>) -> usize {
             container[place] = value;
             let crc = crc32(&container);
             container[4..8].copy_from_slice(&crc.to_le_bytes());
-            ran += usize::from(parses_and_runs(&container));
+            ran += usize::from(parses_and_runs(&container, MEMORY_BYTES, MACS));
         }
         container[place] = own;
     }

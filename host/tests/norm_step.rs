@@ -4,7 +4,7 @@ mod common;
 
 use common::{Tensors, assert_close, compare_gradients, one_hot, ordered};
 use host::graph::{Activation, Input, Layer, Network, Padding};
-use host::recipe::{Loss, Optimizer, Schedule, Training};
+use host::recipe::{Loss, Optimizer, Training};
 use host::runtime::{Device, Inference, Launch};
 use host::train::{Step, Stepper, exported, initial, initial_state};
 use serde::Deserialize;
@@ -64,20 +64,7 @@ fn network(filters: [usize; 2], classes: usize, image: [usize; 3]) -> Network {
 }
 
 fn training(batch: usize, optimizer: Optimizer) -> Training {
-    Training {
-        epochs: 1,
-        batch,
-        seed: 0,
-        loss: Loss::CrossEntropy { label_smoothing: 0.0 },
-        optimizer,
-        schedule: Schedule::Constant,
-        ema: None,
-        early_stopping: None,
-        init: None,
-        freeze: false,
-        equalized: false,
-        clip: None,
-    }
+    Training::new(batch, 0, Loss::CrossEntropy { label_smoothing: 0.0 }, optimizer)
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Tensors, assert_close, compare_gradients, one_hot, ordered};
 use host::graph::{Activation, Batch, Graph, Input, Layer, Network, Padding, Role};
-use host::recipe::{Loss, Optimizer, Schedule, Training};
+use host::recipe::{Loss, Optimizer, Training};
 use host::runtime::{Device, Inference, Launch};
 use host::train::{Step, Stepper, initial_state};
 use serde::Deserialize;
@@ -82,20 +82,8 @@ fn gradients_equal_pytorchs() {
 }
 
 fn training(vectors: &Vectors, optimizer: Optimizer) -> Training {
-    Training {
-        epochs: 1,
-        batch: vectors.batch,
-        seed: 0,
-        loss: Loss::CrossEntropy { label_smoothing: vectors.smoothing },
-        optimizer,
-        schedule: Schedule::Constant,
-        ema: Some(0.5),
-        early_stopping: None,
-        init: None,
-        freeze: false,
-        equalized: false,
-        clip: None,
-    }
+    let loss = Loss::CrossEntropy { label_smoothing: vectors.smoothing };
+    Training { ema: Some(0.5), ..Training::new(vectors.batch, 0, loss, optimizer) }
 }
 
 /// Runs PyTorch's steps with `optimizer` and compares losses and resulting parameters.

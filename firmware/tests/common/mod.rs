@@ -1,6 +1,8 @@
 //! Small models that together have every op.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod trial;
+
 use firmware::kernels::{Shape, Window, packing};
 use firmware::model::format::PACKING_DSP_WINOGRAD;
 use firmware::model::writer::{EmbeddingSpec, ModelBuilder, OpSpec, OutputStageSpec, Parameters, TextSpec};

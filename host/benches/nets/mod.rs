@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use host::graph::{Activation, Input, Layer, Mask, Network, Padding, Pooling};
-use host::recipe::{Loss, Optimizer, Recipe, Schedule, Training};
+use host::recipe::{Loss, Optimizer, Recipe, Training};
 use host::runtime::Device;
 use host::train::{Learner, Net, Pair, initial};
 use std::path::Path;
@@ -67,20 +67,8 @@ fn started(mut learner: Box<dyn Learner>, network: &Network, batch: Vec<Vec<f32>
 }
 
 fn training(batch: usize, loss: Loss) -> Training {
-    Training {
-        epochs: 1,
-        batch,
-        seed: 1,
-        loss,
-        optimizer: Optimizer::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-        schedule: Schedule::Constant,
-        ema: None,
-        early_stopping: None,
-        init: None,
-        freeze: false,
-        equalized: false,
-        clip: None,
-    }
+    let optimizer = Optimizer::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    Training::new(batch, 1, loss, optimizer)
 }
 
 fn recipe(model: &str) -> Result<Recipe> {

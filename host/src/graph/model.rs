@@ -102,7 +102,7 @@ impl Graph {
                 Some(scan) => vec![looped(self, node, scan, &written, outer)],
                 None => vec![node_proto(node, &|value| written.name(self, outer, value))],
             };
-            written.nodes.extend(protos);
+            written.nodes.extend(protos.into_iter().flat_map(narrow));
         }
         for (output, value) in copies {
             let output = format!("{}{output}", outer.prefix);
@@ -193,6 +193,26 @@ fn axis_zero() -> TensorProto {
     TensorProto { name: ZERO.into(), dims: vec![1], data_type: DataType::Int64 as i32, raw_data, ..Default::default() }
 }
 
+/// Most parts that one node joins: ONNX Runtime cannot capture a CUDA graph of more.
+const JOINED: usize = 32;
+
+/// A Concat of many parts as one of groups of them; any other node as it is.
+fn narrow(node: NodeProto) -> Vec<NodeProto> {
+    if node.op_type != "Concat" || node.input.len() <= JOINED {
+        return vec![node];
+    }
+    // Groups may be too many themselves; the number of parts tells the levels' names apart.
+    let name = |index| format!("{}/{} parts/{index}", node.name, node.input.len());
+    let group = |(index, parts): (usize, &[String])| {
+        let (name, output) = (name(index), vec![name(index)]);
+        NodeProto { name, input: parts.to_vec(), output, ..node.clone() }
+    };
+    let mut nodes: Vec<NodeProto> = node.input.chunks(JOINED).enumerate().map(group).collect();
+    let groups = nodes.iter().map(|node| node.name.clone()).collect();
+    nodes.extend(narrow(NodeProto { input: groups, ..node }));
+    nodes
+}
+
 /// A node that goes along the first axis.
 pub(super) fn with_axis(mut node: NodeProto) -> NodeProto {
     node.attribute.push(attribute_proto("axis", Attribute::Int(0)));
@@ -278,5 +298,31 @@ fn value_info(name: &str, ty: &Type, symbols: &[(usize, &str)]) -> ValueInfoProt
         name: name.into(),
         r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() }),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Inference;
+    use prost::Message;
+
+    #[test]
+    fn a_join_of_many_parts_is_written_as_joins_of_few() {
+        // So many that their groups are too many as well.
+        let count = JOINED * JOINED + 1;
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[1, 2]).unwrap();
+        let y = graph.scale(x, -1.0).unwrap();
+        let parts: Vec<Value> = (0..count).map(|index| if index % 3 == 0 { y } else { x }).collect();
+        let joined = graph.concat(&parts, 1).unwrap();
+        graph.output("joined", joined).unwrap();
+        let bytes = graph.to_bytes(Batch::Fixed);
+        let nodes = tract_onnx::pb::ModelProto::decode(bytes.as_slice()).unwrap().graph.unwrap().node;
+        assert!(nodes.iter().all(|node| node.input.len() <= JOINED));
+        let answer =
+            Inference::from_bytes(&bytes).unwrap().run(&[("x", &[1, 2], &[1.0_f32, 2.0])]).unwrap().remove(0).2;
+        let expected = (0..count).flat_map(|index| if index % 3 == 0 { [-1.0, -2.0] } else { [1.0, 2.0] });
+        assert_eq!(answer, expected.collect::<Vec<f32>>());
     }
 }

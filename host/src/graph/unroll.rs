@@ -2,7 +2,7 @@
 
 use super::builder::{Graph, Node, Origin, Type};
 use super::model::{Names, Written, ZERO, plain, tensor_proto, with_axis};
-use super::ops::{JOINED, Scan};
+use super::ops::Scan;
 use tract_onnx::pb::{AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType, tensor_proto::DataType};
 
 /// The nodes of `node`, which is the loop `scan`: sequences cut into steps, the body's nodes once a step, outputs joined.
@@ -14,7 +14,7 @@ pub(super) fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Writte
     let steps = scan.steps(&types).unwrap_or(0);
     let inputs: Vec<String> = node.inputs.iter().map(|&input| name(input)).collect();
     let mut protos = Vec::new();
-    // Not one Split: with more than 32 pieces its CUDA kernel, like that of Concat, cannot be captured.
+    // Not one Split: like a Concat, it cannot be captured on CUDA with many pieces, and a Gather drops the first dimension too.
     protos.extend((0..steps).map(|step| constant(format!("{stem}/at {step}"), &(step as i64).to_le_bytes())));
     for (index, sequence) in inputs.iter().enumerate().skip(scan.states).take(scan.sequences) {
         let piece = |step| {
@@ -33,20 +33,9 @@ pub(super) fn unrolled(graph: &Graph, node: &Node, scan: &Scan, written: &Writte
     let stacked = scan.body.outputs.iter().skip(scan.states);
     for ((output, _), &value) in stacked.zip([node.output].iter().chain(&node.kept)) {
         let parts = (0..steps).map(|step| format!("{stem}/{step}/{output}/1")).collect();
-        join(parts, name(value), &mut protos);
+        protos.push(with_axis(plain("Concat", parts, vec![name(value)])));
     }
     protos
-}
-
-/// Joins `parts` along the first axis as `whole`, in groups where they are many.
-fn join(mut parts: Vec<String>, whole: String, protos: &mut Vec<NodeProto>) {
-    if parts.len() > JOINED {
-        let groups = parts.chunks(JOINED).enumerate();
-        let groups: Vec<_> = groups.map(|(index, group)| (format!("{whole}/group{index}"), group.to_vec())).collect();
-        parts = groups.iter().map(|(name, _)| name.clone()).collect();
-        groups.into_iter().for_each(|(name, group)| join(group, name, protos));
-    }
-    protos.push(with_axis(plain("Concat", parts, vec![whole])));
 }
 
 /// A node that gives a 64-bit integer.

@@ -219,6 +219,26 @@ pub struct Training {
     pub clip: Option<f32>,
 }
 
+impl Training {
+    /// One epoch at a constant rate, with nothing beside loss and optimizer.
+    pub fn new(batch: usize, seed: u64, loss: Loss, optimizer: Optimizer) -> Self {
+        Self {
+            epochs: 1,
+            batch,
+            seed,
+            loss,
+            optimizer,
+            schedule: Schedule::Constant,
+            ema: None,
+            early_stopping: None,
+            init: None,
+            freeze: false,
+            equalized: false,
+            clip: None,
+        }
+    }
+}
+
 impl Optimizer {
     /// The same at another learning rate.
     pub fn at(&self, new: f32) -> Self {

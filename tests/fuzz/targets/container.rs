@@ -4,12 +4,13 @@
 
 #![no_main]
 
-use firmware::model::Model;
+#[path = "../../../firmware/tests/common/trial.rs"]
+mod trial;
+
 use firmware::model::format::ALIGNMENT;
 use firmware::model::writer::crc32;
-use firmware::plan::Interpreter;
-use firmware::text::Reader;
 use libfuzzer_sys::fuzz_target;
+use trial::parses_and_runs;
 
 /// Memory and multiply–accumulates of a model that is run; others are parsed alone. In a quarter of a mebibyte, a pool with a
 /// large window would take a second.
@@ -30,21 +31,5 @@ fuzz_target!(|data: &[u8]| {
         let crc = crc32(bytes);
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
     }
-    if let Ok(model) = Model::parse(bytes) {
-        run(model);
-    }
+    parses_and_runs(bytes, MEMORY_BYTES, MACS);
 });
-
-fn run(model: Model<'_>) {
-    let macs: u64 = (0..model.op_count()).map(|index| model.op(index).unwrap().macs()).sum();
-    if model.arena_bytes() + model.scratch_bytes() > MEMORY_BYTES || macs > MACS {
-        return;
-    }
-    let [mut arena, mut scratch] = [model.arena_bytes(), model.scratch_bytes()].map(|bytes| vec![0u32; bytes / 4]);
-    let mut interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
-    interpreter.run().unwrap();
-    if let Some(mut reader) = Reader::new(&model) {
-        reader.push(&mut interpreter, b"Not a good film").unwrap();
-        reader.answer(&mut interpreter).unwrap();
-    }
-}

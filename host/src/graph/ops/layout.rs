@@ -208,9 +208,6 @@ impl Operator for Flip {
     }
 }
 
-/// Most parts that one node joins: ONNX Runtime cannot capture a CUDA graph of more.
-pub(in crate::graph) const JOINED: usize = 32;
-
 impl Operator for Concat {
     fn name(&self) -> &'static str {
         "Concat"
@@ -306,11 +303,7 @@ impl Graph {
 
     /// Joins along `axis`.
     pub fn concat(&mut self, parts: &[Value], axis: usize) -> Result<Value> {
-        if parts.len() <= JOINED {
-            return self.apply(Concat { axis }, parts);
-        }
-        let joined = parts.chunks(JOINED).map(|parts| self.concat(parts, axis)).collect::<Result<Vec<_>>>()?;
-        self.concat(&joined, axis)
+        self.apply(Concat { axis }, parts)
     }
 
     /// Surrounds with zeros: `(before, behind)` for each axis; without any, `x` itself.

@@ -41,7 +41,6 @@ mod reduce;
 mod scan;
 
 pub use conv::Conv2d;
-pub(super) use layout::JOINED;
 pub use layout::Range;
 pub use scan::Scan;
 
