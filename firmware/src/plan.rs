@@ -3,7 +3,7 @@
 use crate::kernels::{optimized, reference};
 use crate::model::format::{
     OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING,
-    OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D,
+    OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_SLICE,
 };
 use crate::model::{Element, Error, Model, Parameters, Tensor, built};
 use crate::words;
@@ -124,6 +124,9 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             }
             (Parameters::Concat(concat), _) if built(OP_CONCAT) => {
                 reference::concat(concat, [input, other(0)?, other(1)?], words::as_i8_mut(output));
+            }
+            (Parameters::Slice(slice), _) if built(OP_SLICE) => {
+                reference::slice(slice, input, words::as_i8_mut(output))
             }
             (Parameters::MaxPool2d(pool), _) if built(OP_MAX_POOL2D) => {
                 optimized::max_pool2d(pool, input, words::as_i8_mut(output))

@@ -1,9 +1,9 @@
-//! Sums and concatenations: against exact arithmetic, and what a container may ask for.
+//! Sums, concatenations and slices: against exact arithmetic, and what a container may ask for.
 
 mod common;
 
 use common::tensor;
-use firmware::kernels::{Add, Concat, optimized, reference};
+use firmware::kernels::{Add, Concat, Shape, Slice, optimized, reference};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, Parameters};
 use firmware::model::{Element, Error, Model, Preference, Tensor};
@@ -72,6 +72,44 @@ proptest! {
     }
 }
 
+/// A slice of an image: where the first of rows, columns and channels is, how far apart they are, how many, and how many are left
+/// behind the last.
+fn slices() -> impl Strategy<Value = Slice> {
+    let axis = (0usize..4, 1usize..4, 1usize..5, 0usize..4);
+    prop::array::uniform3(axis).prop_map(|axes| {
+        let shape = |[height, width, channels]: [usize; 3]| Shape { height, width, channels };
+        Slice {
+            input: shape(axes.map(|(start, step, count, rest)| start + (count - 1) * step + 1 + rest)),
+            output: shape(axes.map(|(_, _, count, _)| count)),
+            starts: axes.map(|(start, ..)| start),
+            steps: axes.map(|(_, step, ..)| step),
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn slices_are_what_indices_say(slice in slices(), whole_places: bool) {
+        let mut slice = slice;
+        if whole_places {
+            (slice.input.channels, slice.starts[2], slice.steps[1], slice.steps[2]) = (slice.output.channels, 0, 1, 1);
+        }
+        prop_assert!(slice.is_inside());
+        let sides = |shape: Shape| [shape.height, shape.width, shape.channels];
+        let [[rows, columns, channels], from] = [sides(slice.output), sides(slice.input)];
+        let input: Vec<i8> = (0..slice.input.elements()).map(|i| (7 * i % 251) as i8).collect();
+        let mut expected = Vec::new();
+        for index in 0..rows * columns * channels {
+            let place = [index / channels / columns, index / channels % columns, index % channels];
+            let at: [usize; 3] = std::array::from_fn(|axis| slice.starts[axis] + place[axis] * slice.steps[axis]);
+            expected.push(input[(at[0] * from[1] + at[1]) * from[2] + at[2]]);
+        }
+        let mut output = vec![77; expected.len()];
+        reference::slice(&slice, &input, &mut output);
+        prop_assert_eq!(output, expected);
+    }
+}
+
 /// Three tensors of `2×3×4`, or as `edit` says, of which the op reads the first two.
 fn model(parameters: Parameters, edit: impl FnOnce(&mut Vec<Tensor>)) -> Vec<u8> {
     let mut tensors =
@@ -120,6 +158,10 @@ fn models_with_branches_run() {
     assert_eq!(along(0, [4, 3, 4]), [&input[..], &negated].concat());
     assert_eq!(along(2, [2, 3, 8])[..8], [&input[..4], &negated[..4]].concat());
     assert_eq!(along(1, [2, 6, 4])[..24], [&input[..12], &negated[..12]].concat());
+    // The second row's outer places, of each its channels 1 and 3.
+    let slice = Parameters::Slice { starts: [1, 0, 1], steps: [1, 2, 2] };
+    let sliced = run(&model(slice, |tensors| tensors[2] = tensor(48, [1, 2, 2], Element::I8)), &input);
+    assert_eq!(sliced, [13, 15, 21, 23].map(|index: usize| input[index]));
 }
 
 #[test]
@@ -151,6 +193,14 @@ fn what_no_kernel_can_do_is_refused() {
         tensors[0].scale = 0.5;
     };
     assert_eq!(refused(concat([Some(1), None], 2), &other_scale), mismatch);
+    let slice = |starts, steps| Parameters::Slice { starts, steps };
+    let narrow = |tensors: &mut Vec<Tensor>| tensors[2].shape.channels = 2;
+    assert_eq!(refused(slice([0, 0, 2], [1; 3]), &narrow), None);
+    assert_eq!(refused(slice([0, 0, 1], [1, 1, 2]), &narrow), None);
+    assert_eq!(refused(slice([0, 0, 2], [1, 1, 2]), &narrow), mismatch);
+    assert_eq!(refused(slice([65_535, 0, 0], [1; 3]), &narrow), mismatch);
+    assert_eq!(refused(slice([0; 3], [1, 1, 0]), &narrow), out_of_range);
+    assert_eq!(refused(slice([0; 3], [1; 3]), &|tensors| tensors[2].zero_point += 1), mismatch);
     let unread = Parameters::Lookup { table: vec![0; 256] };
     assert_eq!(refused(unread, &|_| ()), None);
 }

@@ -4,7 +4,7 @@
 //! exports, verifies and counts them.
 
 use anyhow::{Context, Result};
-use host::export::proto::{int, ints, text};
+use host::export::proto::{constant, int, ints, node, text};
 use host::export::sketch::Sketch;
 use npyz::WriterBuilder;
 use prost::Message;
@@ -23,7 +23,7 @@ type Zoo = (&'static str, ModelProto, &'static [usize], i64);
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("name a folder to write into")?;
     fs::create_dir_all(&folder)?;
-    let zoo: [Zoo; 12] = [
+    let zoo: [Zoo; 13] = [
         ("resnet8", resnet8(), &[3, 32, 32], 18),
         ("ds-cnn", ds_cnn(), &[1, 49, 10], 18),
         ("mobilenet-v1-025", mobilenet(), &[3, 96, 96], 18),
@@ -34,6 +34,7 @@ fn main() -> Result<()> {
         ("dense-autoencoder", autoencoder(100, 32, 6), &[100], 22),
         ("sequence", sequence(), &[6, 64], 14),
         ("channels-last", channels_last(), &[16, 16, 3], 22),
+        ("shuffled", shuffled(), &[3, 20, 20], 13),
         // Quantized by ONNX Runtime: host/tests/zoo/quantize.py.
         ("qoperator", ModelProto::decode(&include_bytes!("../tests/zoo/qoperator.onnx")[..])?, &[2, 8, 8], 13),
         ("qdq", ModelProto::decode(&include_bytes!("../tests/zoo/qdq.onnx")[..])?, &[2, 8, 8], 13),
@@ -187,6 +188,28 @@ fn separable() -> ModelProto {
     let sum = sketch.last().to_owned();
     let sketch = sketch.node_of("Concat", &[&sum, &input], &[], vec![int("axis", 1)]);
     head(sketch.conv_relu([16, 16, 1, 1], 1, 1), 16, 5)
+}
+
+/// The middle of a picture; then half of the channels go through a block and the other half past it (Ma et al. 2018).
+fn shuffled() -> ModelProto {
+    let mut sketch = Sketch::initialized(&[3, 20, 20], 11).slice([&[2, 2], &[-2, -2], &[2, 3], &[1, 1]]).conv_relu(
+        [16, 3, 3, 3],
+        2,
+        1,
+    );
+    let whole = sketch.last().to_owned();
+    sketch.graph.initializer.push(constant("halves", &[2], &[8i64, 8]));
+    let mut split = node("Split", &[&whole, "halves"], "past", vec![int("axis", 1)]);
+    split.output.push("through".into());
+    sketch.graph.node.push(split);
+    let sketch = sketch.conv("through", [8, 8, 1, 1], 1, 1).node("Relu", &[], vec![]);
+    let narrow = sketch.last().to_owned();
+    let sketch = sketch.conv(&narrow, [8, 1, 3, 3], 1, 8).conv_relu([8, 8, 1, 1], 1, 1);
+    let through = sketch.last().to_owned();
+    let sketch = sketch.node_of("Concat", &["past", &through], &[], vec![int("axis", 1)]);
+    // Every other channel, row and column.
+    let sketch = sketch.slice([&[1, 0, 0], &[16, 8, 8], &[1, 2, 3], &[2, 2, 2]]);
+    head(sketch, 8, 5)
 }
 
 fn sequence() -> ModelProto {

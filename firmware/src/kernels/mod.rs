@@ -220,6 +220,28 @@ pub struct Concat {
     pub runs: [usize; 3],
 }
 
+/// Some of an activation's rows, columns and channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Slice {
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
+    /// The first row, column and channel.
+    pub starts: [usize; 3],
+    /// How far apart rows, columns and channels are, at least 1.
+    pub steps: [usize; 3],
+}
+
+impl Slice {
+    /// Whether the last row, column and channel are the input's, none of whose sides is zero.
+    pub fn is_inside(&self) -> bool {
+        let [from, to] = [self.input, self.output].map(|shape| [shape.height, shape.width, shape.channels]);
+        // None is above 65,535, so that products fit 32 bits.
+        (0..3).all(|axis| to[axis] > 0 && self.starts[axis] + (to[axis] - 1) * self.steps[axis] < from[axis])
+    }
+}
+
 /// Max-pool on its own; padded places never win.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPool2d {

@@ -3,7 +3,7 @@
 use super::gates;
 use super::{
     Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, EmbeddingTable, Lookup,
-    Lstm, MaxPool2d, OutputStage, Shape,
+    Lstm, MaxPool2d, OutputStage, Shape, Slice,
 };
 
 /// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
@@ -71,6 +71,27 @@ pub fn concat(concat: &Concat, inputs: [&[i8]; 3], output: &mut [i8]) {
             let (values, behind) = rest.split_at_mut(run);
             values.copy_from_slice(&input[place * run..][..run]);
             rest = behind;
+        }
+    }
+}
+
+/// `y[r, k, c] = x[starts + [r, k, c] · steps]`; whole runs of places or channels are copied at once, and there is no faster form.
+pub fn slice(slice: &Slice, input: &[i8], output: &mut [i8]) {
+    let Slice { input: from, output: to, starts: [top, left, first], steps: [down, right, step] } = *slice;
+    let whole_places = right == 1 && from.channels == to.channels;
+    for (row, output) in output.chunks_exact_mut(to.width * to.channels).enumerate() {
+        let row = (top + row * down) * from.width + left;
+        if whole_places {
+            output.copy_from_slice(&input[row * from.channels..][..output.len()]);
+            continue;
+        }
+        for (column, output) in output.chunks_exact_mut(to.channels).enumerate() {
+            let place = &input[(row + column * right) * from.channels + first..];
+            if step == 1 {
+                output.copy_from_slice(&place[..output.len()]);
+            } else {
+                output.iter_mut().zip(place.iter().step_by(step)).for_each(|(output, value)| *output = *value);
+            }
         }
     }
 }

@@ -110,6 +110,13 @@ pub enum Parameters {
         /// 0 for rows, 1 for columns, 2 for channels.
         axis: u8,
     },
+    /// Some of an activation's rows, columns and channels.
+    Slice {
+        /// The first row, column and channel.
+        starts: [usize; 3],
+        /// How far apart they are, at least 1.
+        steps: [usize; 3],
+    },
     /// Max-pool on its own.
     MaxPool2d {
         /// Kernel, stride, padding.
@@ -226,6 +233,7 @@ impl ModelBuilder {
             Parameters::Dense { .. }
             | Parameters::Add { .. }
             | Parameters::Concat { .. }
+            | Parameters::Slice { .. }
             | Parameters::MaxPool2d { .. }
             | Parameters::AveragePool2d { .. }
             | Parameters::Lookup { .. }

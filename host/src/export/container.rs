@@ -78,6 +78,7 @@ fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> Result<OpSpec> {
             Parameters::Add { other: op.inputs[1] as u16, multipliers, shift, bounds: bounds.int8(output) }
         }
         Kind::Concat { axis } => Parameters::Concat { others: [other(1), other(2)], axis: *axis as u8 },
+        Kind::Slice { starts, steps } => Parameters::Slice { starts: *starts, steps: *steps },
         Kind::AveragePool2d { window, padded, bounds } => {
             let places = window.kernel[0] * window.kernel[1];
             let counts = if *padded || window.padding == [0; 4] { places..=places } else { 1..=places };

@@ -110,6 +110,7 @@ fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
             bounds: [add.output_min, add.output_max],
         },
         Parsed::Concat(concat) => Parameters::Concat { others: op.others, axis: concat.axis as u8 },
+        Parsed::Slice(slice) => Parameters::Slice { starts: slice.starts, steps: slice.steps },
         Parsed::AveragePool2d(pool) => {
             Parameters::AveragePool2d { window: pool.window, output_stage: output_stage(&pool.stage) }
         }

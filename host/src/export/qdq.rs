@@ -76,7 +76,8 @@ impl Writer<'_> {
     fn op(&mut self, op: &Op<Int8>) {
         let network = &self.quantized.network;
         let (from, tensor) = (network.tensors[op.inputs[0]].shape, &network.tensors[op.output]);
-        let stays_vector = matches!(op.kind, Kind::Lookup { .. } | Kind::Add { .. } | Kind::Concat { .. });
+        let stays_vector =
+            matches!(op.kind, Kind::Lookup { .. } | Kind::Add { .. } | Kind::Concat { .. } | Kind::Slice { .. });
         let is_vector = stays_vector && op.inputs.iter().any(|input| self.vectors.contains(input));
         if is_vector || matches!(op.kind, Kind::Dense { .. }) {
             self.vectors.insert(op.output);
@@ -137,6 +138,7 @@ impl Writer<'_> {
                 // Rows, columns, channels are the axes 2, 3, 1.
                 self.nodes.push(node("Concat", &sources, &source, vec![int("axis", [2, 3, 1][*axis])]));
             }
+            Kind::Slice { starts, steps } => source = self.slice(name, &source, from, tensor.shape, starts, steps),
             Kind::AveragePool2d { window, padded, bounds } => {
                 let mut attributes = window_attributes(window);
                 attributes.push(int("count_include_pad", i64::from(*padded)));
@@ -233,6 +235,38 @@ impl Writer<'_> {
         let pooled = format!("{name}.pooled");
         self.nodes.push(node("MaxPool", &[source], &pooled, window_attributes(window)));
         pooled
+    }
+
+    /// The rows, columns and channels of `source`, a value of the shape `from`, that are left in one of the shape `to`.
+    fn slice(
+        &mut self,
+        name: &str,
+        source: &str,
+        from: Shape,
+        to: Shape,
+        starts: &[usize; 3],
+        steps: &[usize; 3],
+    ) -> String {
+        let [from, to] = [from, to].map(|shape| [shape.height, shape.width, shape.channels]);
+        let cut: Vec<usize> = (0..3).filter(|&axis| from[axis] != to[axis]).collect();
+        let integers = |value: &dyn Fn(usize) -> usize| cut.iter().map(|&axis| value(axis) as i64).collect::<Vec<_>>();
+        let lists = [
+            ("starts", integers(&|axis| starts[axis])),
+            ("ends", integers(&|axis| starts[axis] + (to[axis] - 1) * steps[axis] + 1)),
+            // Rows, columns, channels are the axes 2, 3, 1.
+            ("axes", integers(&|axis| [2, 3, 1][axis])),
+            ("steps", integers(&|axis| steps[axis])),
+        ];
+        let mut inputs = vec![source.to_owned()];
+        for (what, values) in lists {
+            let list = constant(&format!("{name}.{what}"), &[values.len()], &values);
+            inputs.push(list.name.clone());
+            self.constants.push(list);
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let sliced = format!("{name}.sliced");
+        self.nodes.push(node("Slice", &inputs, &sliced, Vec::new()));
+        sliced
     }
 
     /// Tensor `index` is `source`, rounded to its scale.

@@ -80,6 +80,19 @@ impl Sketch {
         self.node_of(op, &[&last, &name], &[], attributes)
     }
 
+    /// Appends a Slice of the value before it; the lists are starts, ends, axes and steps.
+    pub fn slice(mut self, lists: [&[i64]; 4]) -> Self {
+        let place = self.graph.node.len();
+        let mut inputs = vec![self.last.clone()];
+        for (name, list) in ["starts", "ends", "axes", "steps"].into_iter().zip(lists) {
+            let name = format!("slice{place}.{name}");
+            self.graph.initializer.push(constant(&name, &[list.len()], list));
+            inputs.push(name);
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        self.node_of("Slice", &inputs, &[], vec![])
+    }
+
     /// Appends a BatchNormalization as training leaves it behind.
     pub fn batch_normalization(mut self, channels: usize) -> Self {
         let output = format!("batchnormalization{}", self.graph.node.len());

@@ -72,7 +72,7 @@ fn odd_net() -> ModelProto {
         .finish(&[7, 4, 6])
 }
 
-/// A residual block, depthwise convolutions, means, branches side by side, a gate.
+/// A residual block, depthwise convolutions, means, branches side by side, a gate, some rows and channels of a value.
 fn branched_net() -> ModelProto {
     let padded = || ints("pads", &[1, 1, 1, 1]);
     Sketch::new(&[3, 12, 12], 25)
@@ -84,11 +84,12 @@ fn branched_net() -> ModelProto {
         .node("Relu", &[], vec![])
         .node_of("Conv", &["relu5"], &[&[6, 8, 1, 1], &[6]], vec![])
         .node_of("Concat", &["conv6", "relu5"], &[], vec![int("axis", 1)])
+        .slice([&[1, 0, 2], &[12, 12, 13], &[2, 3, 1], &[1, 1, 2]])
         .node("AveragePool", &[], vec![ints("kernel_shape", &[3, 3]), ints("strides", &[2, 2]), padded()])
-        .node("Conv", &[&[14, 1, 3, 3], &[14]], vec![int("group", 14), ints("strides", &[2, 2])])
+        .node("Conv", &[&[6, 1, 3, 3], &[6]], vec![int("group", 6), ints("strides", &[2, 2])])
         .node("GlobalAveragePool", &[], vec![])
         .node("Flatten", &[], vec![])
-        .node("Gemm", &[&[5, 14], &[5]], vec![int("transB", 1)])
+        .node("Gemm", &[&[5, 6], &[5]], vec![int("transB", 1)])
         .finish(&[5])
 }
 

@@ -44,7 +44,7 @@ fn steps<P>(network: &Network<P>) -> usize {
 }
 
 /// Operators that are lowered, and a few that are not.
-const OPERATORS: [&str; 36] = [
+const OPERATORS: [&str; 38] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -79,6 +79,8 @@ const OPERATORS: [&str; 36] = [
     "Shape",
     "Softmax",
     "Sigmoid",
+    "Slice",
+    "Split",
     "Squeeze",
     "Transpose",
 ];
@@ -86,7 +88,8 @@ const OPERATORS: [&str; 36] = [
 const INTEGERS: [i64; 14] = [0, 1, 2, 3, 4, 5, -1, -2, 8, 255, 256, 65_536, i64::MAX, i64::MIN];
 const FLOATS: [f32; 9] = [0.0, 1.0, -1.0, 0.5, 6.0, 1e-40, f32::MAX, f32::INFINITY, f32::NAN];
 /// Attributes that are lists, and those that are one number.
-const LISTS: [&str; 7] = ["kernel_shape", "strides", "pads", "dilations", "perm", "axes", "output_shape"];
+const LISTS: [&str; 10] =
+    ["kernel_shape", "strides", "pads", "dilations", "perm", "axes", "output_shape", "starts", "ends", "split"];
 const NUMBERS: [&str; 9] =
     ["group", "axis", "transB", "transA", "keepdims", "ceil_mode", "count_include_pad", "allowzero", "to"];
 

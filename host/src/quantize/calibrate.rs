@@ -91,9 +91,11 @@ pub fn calibrate(
         *affine = tensor.affine.unwrap_or(*affine);
     }
     for op in &network.ops {
-        // A max-pool only selects: what it writes means what it read. A concatenation has one meaning with its inputs.
+        // A max-pool and a slice only select: what they write means what they read. A concatenation has one meaning with its inputs.
         match op.kind {
-            Kind::MaxPool2d { .. } | Kind::Concat { .. } => affine[op.output] = affine[op.inputs[0]],
+            Kind::MaxPool2d { .. } | Kind::Slice { .. } | Kind::Concat { .. } => {
+                affine[op.output] = affine[op.inputs[0]]
+            }
             Kind::Lookup { function } | Kind::ConvTranspose2d { function: Some(function), .. } => {
                 let given = network.tensors[op.output].affine.or(function.output_affine());
                 affine[op.output] = given.unwrap_or(affine[op.output]);
@@ -104,10 +106,10 @@ pub fn calibrate(
     Ok(Calibration { affine, seen })
 }
 
-/// Tensors that are joined by concatenations, or by max-pools on the way to one, have one range: the union of theirs.
+/// Tensors that are joined by concatenations, or by max-pools and slices on the way to one, have one range: the union of theirs.
 fn unite(network: &Network<Float>, ranges: &mut [[f32; 2]]) {
-    let joining: Vec<_> =
-        network.ops.iter().filter(|op| matches!(op.kind, Kind::Concat { .. } | Kind::MaxPool2d { .. })).collect();
+    let joins = |kind: &Kind<Float>| matches!(kind, Kind::Concat { .. } | Kind::MaxPool2d { .. } | Kind::Slice { .. });
+    let joining: Vec<_> = network.ops.iter().filter(|op| joins(&op.kind)).collect();
     let mut changed = joining.iter().any(|op| matches!(op.kind, Kind::Concat { .. }));
     while std::mem::take(&mut changed) {
         for op in &joining {

@@ -70,6 +70,15 @@ impl<'n> Evaluator<'n> {
                         .flat_map(|place| op.inputs.iter().flat_map(move |input| run(input, place).to_vec()))
                         .collect()
                 }
+                Kind::Slice { starts, steps } => {
+                    let at = |axis: usize, index: usize| starts[axis] + index * steps[axis];
+                    let line = |row: usize, column: usize| (at(0, row) * from.width + at(1, column)) * from.channels;
+                    let places = (0..to.height).flat_map(|row| (0..to.width).map(move |column| (row, column)));
+                    let values = places.flat_map(|(row, column)| {
+                        (0..to.channels).map(move |channel| source[line(row, column) + at(2, channel)])
+                    });
+                    values.collect()
+                }
                 Kind::AveragePool2d { window, padded, bounds } => {
                     let mut values = average_pool2d(source, from, window, *padded, to);
                     clamp(&mut values, *bounds);

@@ -67,6 +67,8 @@ pub enum Kind<P> {
     Add { subtract: bool, bounds: Bounds },
     /// Two or three activations one behind the other along an axis: 0 for rows, 1 for columns, 2 for channels.
     Concat { axis: usize },
+    /// Some rows, columns and channels: the first of each, and how far apart they are.
+    Slice { starts: [usize; 3], steps: [usize; 3] },
     /// Mean over the window, then bounds; `padded` tells whether places in the padding count, as zeros.
     AveragePool2d { window: Window, padded: bool, bounds: Bounds },
     /// Max-pool; padded places never win.
@@ -267,6 +269,7 @@ impl<P> Network<P> {
             Kind::DepthwiseConv2d { window, .. } => output.elements() * window.kernel[0] * window.kernel[1],
             Kind::Add { .. }
             | Kind::Concat { .. }
+            | Kind::Slice { .. }
             | Kind::AveragePool2d { .. }
             | Kind::MaxPool2d { .. }
             | Kind::Lookup { .. } => 0,
@@ -289,6 +292,7 @@ impl<P> Network<P> {
                 }
                 Kind::Add { subtract, bounds } => Kind::Add { subtract: *subtract, bounds: *bounds },
                 Kind::Concat { axis } => Kind::Concat { axis: *axis },
+                Kind::Slice { starts, steps } => Kind::Slice { starts: *starts, steps: *steps },
                 Kind::AveragePool2d { window, padded, bounds } => {
                     Kind::AveragePool2d { window: *window, padded: *padded, bounds: *bounds }
                 }
@@ -317,6 +321,7 @@ impl<P> Op<P> {
             | Kind::Dense { parameters, .. } => Some(parameters),
             Kind::Add { .. }
             | Kind::Concat { .. }
+            | Kind::Slice { .. }
             | Kind::AveragePool2d { .. }
             | Kind::MaxPool2d { .. }
             | Kind::Lookup { .. } => None,
@@ -332,6 +337,7 @@ impl<P> Op<P> {
             | Kind::Dense { parameters, .. } => Some(parameters),
             Kind::Add { .. }
             | Kind::Concat { .. }
+            | Kind::Slice { .. }
             | Kind::AveragePool2d { .. }
             | Kind::MaxPool2d { .. }
             | Kind::Lookup { .. } => None,
@@ -346,7 +352,11 @@ impl<P> Op<P> {
             | Kind::Add { bounds, .. }
             | Kind::AveragePool2d { bounds, .. }
             | Kind::Dense { bounds, .. } => Some(bounds),
-            Kind::ConvTranspose2d { .. } | Kind::Concat { .. } | Kind::MaxPool2d { .. } | Kind::Lookup { .. } => None,
+            Kind::ConvTranspose2d { .. }
+            | Kind::Concat { .. }
+            | Kind::Slice { .. }
+            | Kind::MaxPool2d { .. }
+            | Kind::Lookup { .. } => None,
         }
     }
 
@@ -368,6 +378,7 @@ impl<P> Op<P> {
                 format!("{}{}", if *subtract { "subtract" } else { "add" }, bounds.describe())
             }
             Kind::Concat { .. } => "concat".into(),
+            Kind::Slice { .. } => "slice".into(),
             Kind::AveragePool2d { bounds, .. } => format!("average_pool2d{}", bounds.describe()),
             Kind::MaxPool2d { .. } => "max_pool2d".into(),
             Kind::Lookup { function } => function.name().into(),

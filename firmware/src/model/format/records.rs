@@ -160,6 +160,19 @@ pub struct ConcatRecord {
     pub reserved: [u8; 15],
 }
 
+/// Some of an activation's rows, columns and channels (16 bytes): output row `y` is input row `starts[0] + y · steps[0]`, and so
+/// for columns and channels. Input and output share scale and zero point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SliceRecord {
+    /// The first row, column and channel.
+    pub starts: [U16; 3],
+    /// How far apart rows, columns and channels are, at least 1.
+    pub steps: [U16; 3],
+    /// Zero.
+    pub reserved: [u8; 4],
+}
+
 /// A function of each value by itself, as a table (16 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -243,6 +256,8 @@ pub const OP_ADD: u8 = 9;
 pub const OP_CONCAT: u8 = 10;
 /// [`ConvTranspose2dRecord`].
 pub const OP_CONV_TRANSPOSE2D: u8 = 11;
+/// [`SliceRecord`].
+pub const OP_SLICE: u8 = 12;
 
 const _: () = assert!(size_of::<OutputStageRecord>() == 24);
 const _: () = assert!(size_of::<Conv2dRecord>() == 56);
@@ -253,6 +268,7 @@ const _: () = assert!(size_of::<DepthwiseConv2dRecord>() == 48);
 const _: () = assert!(size_of::<ConvTranspose2dRecord>() == 56);
 const _: () = assert!(size_of::<AddRecord>() == 16);
 const _: () = assert!(size_of::<ConcatRecord>() == 16);
+const _: () = assert!(size_of::<SliceRecord>() == 16);
 const _: () = assert!(size_of::<LookupRecord>() == 16);
 const _: () = assert!(size_of::<EmbeddingRecord>() == 32);
 const _: () = assert!(size_of::<LstmRecord>() == 32);

@@ -1,9 +1,9 @@
 //! [`ConcatRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, shape_mismatch};
+use super::{Context, Decoded, Parameters, out_of_range, same_meaning, shape_mismatch};
 use crate::kernels::Concat;
 use crate::model::format::{ConcatRecord, Span};
-use crate::model::{Element, Error, Model, Shape, Tensor, sections};
+use crate::model::{Error, Model, Shape, sections};
 
 pub(super) fn decode<'m>(
     context: &Context<'m>,
@@ -31,12 +31,4 @@ pub(super) fn decode<'m>(
     }
     context.require(length == sides(output.shape)[axis], shape_mismatch)?;
     Ok(Decoded { parameters: Parameters::Concat(concat), data: [Span::default(); 3], scratch_bytes: 0 })
-}
-
-/// A copy keeps the meaning of its integers.
-fn same_meaning(a: Tensor, b: Tensor) -> bool {
-    a.element == Element::I8
-        && b.element == Element::I8
-        && a.zero_point == b.zero_point
-        && a.scale.to_bits() == b.scale.to_bits()
 }

@@ -1,9 +1,9 @@
 //! [`MaxPool2dRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, shape_mismatch, window};
+use super::{Context, Decoded, Parameters, out_of_range, same_meaning, shape_mismatch, window};
 use crate::kernels::{MaxPool2d, Shape};
 use crate::model::format::{MaxPool2dRecord, Span};
-use crate::model::{Element, Error, sections};
+use crate::model::{Error, sections};
 
 pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     let record: &MaxPool2dRecord = sections::record(context.bytes, context.record.parameters)?;
@@ -13,11 +13,9 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     let [input, output] = [context.input, context.output];
     let window = window(record.kernel, record.stride, record.padding);
     let [height, width] = window.positions(input.shape).ok_or(out_of_range(context.op))?;
-    let elements_fit = input.element == Element::I8 && output.element == Element::I8;
     let expected = Shape { height, width, channels: input.shape.channels };
     // A maximum keeps the meaning of its integers.
-    let same_meaning = input.zero_point == output.zero_point && input.scale.to_bits() == output.scale.to_bits();
-    context.require(elements_fit && output.shape == expected && same_meaning, shape_mismatch)?;
+    context.require(output.shape == expected && same_meaning(input, output), shape_mismatch)?;
     Ok(Decoded {
         parameters: Parameters::MaxPool2d(MaxPool2d { input: input.shape, output: output.shape, window }),
         data: [Span::default(); 3],

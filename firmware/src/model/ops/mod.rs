@@ -13,18 +13,19 @@ mod lookup;
 mod lstm;
 mod max_pool2d;
 mod output_stage;
+mod slice;
 
 use super::format::{
     NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D,
-    OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
+    OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_SLICE, OpRecord, PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
 };
 pub(crate) use built::built;
 
-use super::{Error, Model, Tensor};
+use super::{Element, Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
 use crate::kernels::{
     Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d,
-    Window,
+    Slice, Window,
 };
 
 /// One step of a model.
@@ -95,6 +96,8 @@ pub enum Parameters<'m> {
     Add(Add),
     /// Activations one behind the other.
     Concat(Concat),
+    /// Some of an activation's rows, columns and channels.
+    Slice(Slice),
     /// Max-pool on its own.
     MaxPool2d(MaxPool2d),
     /// Mean of the values under a window.
@@ -159,6 +162,7 @@ impl<'m> Op<'m> {
             OP_CONV_TRANSPOSE2D if built(OP_CONV_TRANSPOSE2D) => conv_transpose2d::decode(&context)?,
             OP_ADD if built(OP_ADD) => add::decode(&context, model.tensor(second)?)?,
             OP_CONCAT if built(OP_CONCAT) => concat::decode(&context, model, others)?,
+            OP_SLICE if built(OP_SLICE) => slice::decode(&context)?,
             OP_MAX_POOL2D if built(OP_MAX_POOL2D) => max_pool2d::decode(&context)?,
             OP_AVERAGE_POOL2D if built(OP_AVERAGE_POOL2D) => average_pool2d::decode(&context)?,
             OP_DENSE if built(OP_DENSE) => dense::decode(&context)?,
@@ -198,6 +202,7 @@ impl<'m> Op<'m> {
             Parameters::ConvTranspose2d(conv) => ConvTranspose2d::macs(conv.input, conv.output, conv.window),
             Parameters::Add(_)
             | Parameters::Concat(_)
+            | Parameters::Slice(_)
             | Parameters::MaxPool2d(_)
             | Parameters::AveragePool2d(_)
             | Parameters::Lookup(_)
@@ -221,6 +226,14 @@ impl Context<'_> {
     fn require(&self, holds: bool, error: fn(u16) -> Error) -> Result<(), Error> {
         if holds { Ok(()) } else { Err(error(self.op)) }
     }
+}
+
+/// Whether the integers of both, `i8`, mean the same numbers, so that they may be copied.
+fn same_meaning(a: Tensor, b: Tensor) -> bool {
+    a.element == Element::I8
+        && b.element == Element::I8
+        && a.zero_point == b.zero_point
+        && a.scale.to_bits() == b.scale.to_bits()
 }
 
 fn shape_mismatch(op: u16) -> Error {

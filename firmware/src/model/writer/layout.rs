@@ -7,8 +7,8 @@ use crate::model::format::{
     ALIGNMENT, AddRecord, AveragePool2dRecord, ConcatRecord, Conv2dRecord, ConvTranspose2dRecord, DenseRecord,
     DepthwiseConv2dRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, LookupRecord, LstmRecord,
     MaxPool2dRecord, NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE,
-    OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OpRecord, OutputStageRecord, Span,
-    TensorRecord, TextRecord,
+    OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_SLICE, OpRecord, OutputStageRecord,
+    SliceRecord, Span, TensorRecord, TextRecord,
 };
 use crate::text::VocabularySpec;
 use zerocopy::IntoBytes;
@@ -86,6 +86,10 @@ impl Layout {
             }
             Parameters::Concat { axis, .. } => {
                 (OP_CONCAT, ConcatRecord { axis: *axis, ..Default::default() }.as_bytes().to_vec())
+            }
+            Parameters::Slice { starts, steps } => {
+                let [starts, steps] = [starts, steps].map(|sides| sides.map(|side| (side as u16).into()));
+                (OP_SLICE, SliceRecord { starts, steps, ..Default::default() }.as_bytes().to_vec())
             }
             Parameters::MaxPool2d { window } => {
                 let record = MaxPool2dRecord {
@@ -186,6 +190,7 @@ pub fn record_bytes(parameters: &Parameters) -> usize {
         Parameters::ConvTranspose2d { .. } => size_of::<ConvTranspose2dRecord>(),
         Parameters::Add { .. } => size_of::<AddRecord>(),
         Parameters::Concat { .. } => size_of::<ConcatRecord>(),
+        Parameters::Slice { .. } => size_of::<SliceRecord>(),
         Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
         Parameters::AveragePool2d { .. } => size_of::<AveragePool2dRecord>(),
         Parameters::Dense { .. } => size_of::<DenseRecord>(),

@@ -39,7 +39,7 @@ pub fn clip<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refu
 }
 
 /// Relu and Clip: the layer before clamps. Through a max-pool the two change places, which changes no number: both are
-/// monotone, so max(relu(x)) = relu(max(x)). Where no layer can do it, or where another node reads the value as it is, it is
+/// monotone, so max(relu(x)) = relu(max(x)). A slice only leaves values out. Where no layer can do it, or where another node reads the value as it is, it is
 /// a table.
 pub fn clamp<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, bounds: Bounds) -> Result<(), Refusal> {
     let Value { tensor, view } = lowering.activation(node)?;
@@ -57,14 +57,14 @@ pub fn clamp<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, bounds: Bounds) -
             break index;
         }
         match op.kind {
-            Kind::MaxPool2d { .. } => through.push(op.inputs[0]),
+            Kind::MaxPool2d { .. } | Kind::Slice { .. } => through.push(op.inputs[0]),
             _ => return lookup(lowering, node, Function::Clip(bounds)),
         }
     };
     if let Some(old) = lowering.network.ops[layer].bounds_mut() {
         *old = old.then(bounds);
     }
-    // What lies before the pool is clamped now, which no ONNX value is.
+    // What lies before the pool or the slice is clamped now, which no ONNX value is.
     through.iter().for_each(|&tensor| lowering.network.tensors[tensor].value = None);
     lowering.becomes(node, tensor, view);
     Ok(())

@@ -7,7 +7,7 @@ use super::tests::{agrees, kinds};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
-fn refusal(model: &ModelProto) -> String {
+pub(super) fn refusal(model: &ModelProto) -> String {
     format!("{:#}", lower(model, "test").unwrap_err())
 }
 

@@ -23,6 +23,9 @@ mod pool;
 mod qdq;
 mod reshape;
 mod scale;
+mod slice;
+#[cfg(test)]
+mod slice_tests;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -206,6 +209,9 @@ impl<'m> Lowering<'m> {
             "Mul" => join::product(self, node, false),
             "Div" => join::product(self, node, true),
             "Concat" => join::concat(self, node),
+            "Slice" => slice::slice(self, node),
+            "Split" => slice::split(self, node),
+            "Gather" => slice::gather(self, node),
             "BatchNormalization" => scale::batch_normalization(self, node),
             "Relu" => activation::clamp(self, node, Bounds::RELU),
             "Clip" => activation::clip(self, node),

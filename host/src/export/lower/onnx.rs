@@ -184,17 +184,24 @@ impl<'m> Constants<'m> {
         tensor.is_some_and(|tensor| tensor.data_type == DataType::Uint8 as i32)
     }
 
-    /// Integers of the constant that `node` reads as input `index`.
+    /// Integers of the constant that `node` reads as input `index`, int64 or int32.
     pub fn ints(&self, node: &Node<'_>, index: usize, what: &str) -> Result<Vec<i64>, Refusal> {
         let tensor = self.tensor(node, index, what)?;
-        if tensor.data_type != DataType::Int64 as i32 {
-            return refuse(format!("its {what} {} is not of type int64", tensor.name), "export the model again");
+        let raw = &tensor.raw_data;
+        match DataType::try_from(tensor.data_type) {
+            Ok(DataType::Int64) if raw.is_empty() => Ok(tensor.int64_data.clone()),
+            Ok(DataType::Int64) => Ok(raw.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect()),
+            Ok(DataType::Int32) if raw.is_empty() => Ok(tensor.int32_data.iter().map(|&value| value.into()).collect()),
+            Ok(DataType::Int32) => {
+                Ok(raw.as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes).into()).collect())
+            }
+            _ => refuse(format!("its {what} {} is not of type int64 or int32", tensor.name), "export the model again"),
         }
-        if tensor.raw_data.is_empty() {
-            return Ok(tensor.int64_data.clone());
-        }
-        let bytes = tensor.raw_data.chunks_exact(8);
-        Ok(bytes.map(|b| i64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect())
+    }
+
+    /// Number of dimensions of the constant that `node` reads as input `index`; 0 where there is none.
+    pub fn rank(&self, node: &Node<'_>, index: usize) -> usize {
+        node.input(index).and_then(|name| self.0.get(name)).map_or(0, |tensor| tensor.dims.len())
     }
 
     fn tensor(&self, node: &Node<'_>, index: usize, what: &str) -> Result<&TensorProto, Refusal> {

@@ -86,7 +86,7 @@ fn affine(lowering: &Lowering<'_>, node: &Node<'_>) -> Result<Affine, Refusal> {
     }
 }
 
-/// Gives `tensor` scale and zero point, and with it what a max-pool or a concatenation makes it of; `false`, and nothing is
+/// Gives `tensor` scale and zero point, and with it what a max-pool, a slice or a concatenation makes it of; `false`, and nothing is
 /// changed, where one of them has others.
 fn give(lowering: &mut Lowering<'_>, tensor: usize, affine: Affine) -> bool {
     let mut all = vec![tensor];
@@ -97,7 +97,7 @@ fn give(lowering: &mut Lowering<'_>, tensor: usize, affine: Affine) -> bool {
         let maker = lowering.network.ops.iter().find(|op| op.output == tensor);
         match maker.map(|op| &op.kind) {
             _ if is_fixed => return false,
-            Some(Kind::MaxPool2d { .. } | Kind::Concat { .. }) => {
+            Some(Kind::MaxPool2d { .. } | Kind::Slice { .. } | Kind::Concat { .. }) => {
                 // Each once: a chain of concatenations of a value with itself has 2ⁿ ways back.
                 let inputs = maker.iter().flat_map(|op| &op.inputs).copied();
                 inputs.for_each(|input| {

@@ -115,7 +115,11 @@ impl<'m> Lowering<'m> {
 
     /// Tensor `tensor` holds what `node` answers with.
     pub(super) fn becomes(&mut self, node: &Node<'m>, tensor: usize, view: View) {
-        let name = node.output();
+        self.answer(node.output(), tensor, view);
+    }
+
+    /// Tensor `tensor` holds the value `name`.
+    pub(super) fn answer(&mut self, name: &'m str, tensor: usize, view: View) {
         let place = &mut self.network.tensors[tensor];
         place.value = Some(name.into());
         if let Ok(order) = <[Axis; 3]>::try_from(view.order(place.shape)) {
@@ -146,7 +150,7 @@ impl<'m> Lowering<'m> {
         let is_fixed = loop {
             let Some(op) = self.network.ops.iter().find(|op| op.output == root) else { break true };
             match op.kind {
-                Kind::MaxPool2d { .. } => root = op.inputs[0],
+                Kind::MaxPool2d { .. } | Kind::Slice { .. } => root = op.inputs[0],
                 _ if self.network.tensors[root].affine.is_some() => break true,
                 Kind::Lookup { function } => break function.output_affine().is_some(),
                 _ => break false,
