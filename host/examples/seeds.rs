@@ -2,12 +2,13 @@
 //! host --example seeds -- tests/fuzz/corpus/importer`.
 
 use anyhow::{Context, Result};
-use host::export::proto::{constant, float, int, ints, text};
+use host::export::proto::{constant, float, int, ints, open, text};
 use host::export::sketch::Sketch;
 use prost::Message;
 use std::fs;
 use std::path::Path;
 use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_proto::DataType;
 
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("name a folder to write into")?;
@@ -21,6 +22,8 @@ fn main() -> Result<()> {
         ("quantized", quantized()),
         ("qoperator", ModelProto::decode(&include_bytes!("../tests/zoo/qoperator.onnx")[..])?),
         ("folded", folded()),
+        ("sliced", sliced()),
+        ("lstm", lstm()),
     ];
     for (name, model) in seeds {
         fs::write(Path::new(&folder).join(name).with_extension("onnx"), model.encode_to_vec())?;
@@ -111,6 +114,29 @@ fn quantized() -> ModelProto {
         .node_of("DequantizeLinear", &["weights", "weight scale"], &[], vec![int("axis", 1)])
         .node_of("Gemm", &["dequantizelinear1", "dequantizelinear2"], &[], vec![])
         .finish(&[2])
+}
+
+/// A slice, and an index of what is left.
+fn sliced() -> ModelProto {
+    let mut sketch = Sketch::new(&[3, 4, 4], 9).node("Conv", &[&[4, 3, 1, 1]], vec![]);
+    sketch.graph.initializer.push(constant("last", &[], &[-1i64]));
+    sketch
+        .slice([&[1, 0], &[3, 4], &[1, 2], &[1, 2]])
+        .node_of("Gather", &["slice1", "last"], &[], vec![int("axis", 3)])
+        .node("Split", &[], vec![int("axis", 2)])
+        .finish(&[2, 2])
+}
+
+/// Tokens, two LSTMs, the last state of the second.
+fn lstm() -> ModelProto {
+    let sketch = Sketch::new(&[3], 10).node("Transpose", &[], vec![ints("perm", &[1, 0])]).embedding(4, 2);
+    let sketch = sketch.lstm(2, 2).with_ints("Squeeze", &[1], vec![]).lstm(2, 1);
+    let sketch = sketch.node_of("Concat", &["lstm4.last"], &[], vec![int("axis", 0)]);
+    let mut model = sketch.with_ints("Squeeze", &[0], vec![]).node("Gemm", &[&[1, 2]], vec![]).finish(&[2]);
+    if let Some(graph) = &mut model.graph {
+        graph.input = vec![open("input", DataType::Int64, &["N", "3"])];
+    }
+    model
 }
 
 /// A shape that is worked out of the input's.

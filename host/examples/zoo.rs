@@ -23,7 +23,7 @@ type Zoo = (&'static str, ModelProto, &'static [usize], i64);
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("name a folder to write into")?;
     fs::create_dir_all(&folder)?;
-    let zoo: [Zoo; 13] = [
+    let zoo: [Zoo; 15] = [
         ("resnet8", resnet8(), &[3, 32, 32], 18),
         ("ds-cnn", ds_cnn(), &[1, 49, 10], 18),
         ("mobilenet-v1-025", mobilenet(), &[3, 96, 96], 18),
@@ -35,6 +35,9 @@ fn main() -> Result<()> {
         ("sequence", sequence(), &[6, 64], 14),
         ("channels-last", channels_last(), &[16, 16, 3], 22),
         ("shuffled", shuffled(), &[3, 20, 20], 13),
+        ("lstm-features", lstm_features(), &[32, 8], 14),
+        // Tokens, by PyTorch: host/tests/zoo/export.py.
+        ("lstm-tokens", ModelProto::decode(&include_bytes!("../tests/zoo/torch-lstm.onnx")[..])?, &[24], 14),
         // Quantized by ONNX Runtime: host/tests/zoo/quantize.py.
         ("qoperator", ModelProto::decode(&include_bytes!("../tests/zoo/qoperator.onnx")[..])?, &[2, 8, 8], 13),
         ("qdq", ModelProto::decode(&include_bytes!("../tests/zoo/qdq.onnx")[..])?, &[2, 8, 8], 13),
@@ -43,13 +46,15 @@ fn main() -> Result<()> {
         model.opset_import[0].version = opset;
         let path = Path::new(&folder).join(name);
         fs::write(path.with_extension("onnx"), model.encode_to_vec())?;
-        write_inputs(&path.with_extension("npy"), sides)?;
+        let rows = if name == "lstm-tokens" { 50 } else { 0 };
+        write_inputs(&path.with_extension("npy"), sides, rows)?;
     }
     Ok(())
 }
 
-/// Inputs that differ in more than noise: each is a slow wave over its values, with noise on it.
-fn write_inputs(path: &Path, sides: &[usize]) -> Result<()> {
+/// Inputs that differ in more than noise: each is a slow wave over its values, with noise on it; whole numbers below `rows`,
+/// where that is not 0.
+fn write_inputs(path: &Path, sides: &[usize], rows: u8) -> Result<()> {
     let shape: Vec<u64> = [INPUTS].iter().chain(sides).map(|&side| side as u64).collect();
     let length: usize = sides.iter().product();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
@@ -59,7 +64,8 @@ fn write_inputs(path: &Path, sides: &[usize]) -> Result<()> {
         let [waves, phase, level] = [(0.5, 9.0), (0.0, 6.3), (0.2, 0.8)].map(|(a, b)| random.random_range(a..b));
         for index in 0..length {
             let wave: f32 = (waves * index as f32 / length as f32 * 6.3 + phase).sin();
-            writer.push(&(level + 0.3 * wave + random.random_range(-0.1..0.1f32)))?;
+            let value = level + 0.3 * wave + random.random_range(-0.1..0.1f32);
+            writer.push(&if rows == 0 { value } else { (value.clamp(0.0, 0.99) * f32::from(rows)).floor() })?;
         }
     }
     Ok(writer.finish()?)
@@ -224,6 +230,21 @@ fn sequence() -> ModelProto {
         .with_ints("Squeeze", &[2], vec![])
         .node("Gemm", &[&[4, 16], &[4]], vec![int("transB", 1)])
         .finish(&[4])
+}
+
+/// Two LSTMs over features, and the second's last state.
+fn lstm_features() -> ModelProto {
+    Sketch::initialized(&[32, 8], 12)
+        .node("Transpose", &[], vec![ints("perm", &[1, 0, 2])])
+        .lstm(8, 24)
+        .with_ints("Squeeze", &[1], vec![])
+        .lstm(24, 16)
+        .with_ints("Squeeze", &[1], vec![])
+        .slice([&[-1], &[i64::MAX], &[0], &[1]])
+        .with_ints("Reshape", &[1, 16], vec![])
+        .node("Gemm", &[&[16, 5], &[5]], vec![])
+        .node("Softmax", &[], vec![])
+        .finish(&[5])
 }
 
 /// As TensorFlow's converter writes them.

@@ -133,21 +133,32 @@ impl Twin {
 
     /// Runs the model and shows each op's output, by the tensor's index, as soon as it is written.
     fn run_watching(&mut self, input: &[i8], mut watch: impl FnMut(u16, &[u8]) -> Result<()>) -> Result<()> {
+        self.steps(&[input], |_, tensor, interpreter| watch(tensor, interpreter.tensor_bytes(tensor).map_err(refused)?))
+    }
+
+    /// Runs the model once a step, on the step's input, with states that last from the first step to the last; shows, for each
+    /// step and op, the interpreter that has just written the op's output, by the tensor's index.
+    pub fn steps(
+        &mut self,
+        steps: &[impl AsRef<[i8]>],
+        mut see: impl FnMut(usize, u16, &Interpreter<'_, '_>) -> Result<()>,
+    ) -> Result<()> {
         let model = *self.parsed.borrow_dependent();
         let mut interpreter = Interpreter::new(model, &mut self.arena, &mut self.scratch).map_err(refused)?;
-        let place = interpreter.input_mut();
-        ensure!(
-            place.len() == input.len(),
-            "model {} takes {} values, but {} are given",
-            model.name(),
-            place.len(),
-            input.len()
-        );
-        place.copy_from_slice(input);
-        for op in 0..model.op_count() {
-            interpreter.run_op(op).map_err(refused)?;
-            let output = model.op(op).map_err(refused)?.output;
-            watch(output, interpreter.tensor_bytes(output).map_err(refused)?)?;
+        for (step, input) in steps.iter().enumerate() {
+            let (place, input) = (interpreter.input_bytes_mut(), input.as_ref().as_bytes());
+            ensure!(
+                place.len() == input.len(),
+                "model {} takes {} values, but {} are given",
+                model.name(),
+                place.len(),
+                input.len()
+            );
+            place.copy_from_slice(input);
+            for op in 0..model.op_count() {
+                interpreter.run_op(op).map_err(refused)?;
+                see(step, model.op(op).map_err(refused)?.output, &interpreter)?;
+            }
         }
         Ok(())
     }

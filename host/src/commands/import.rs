@@ -6,7 +6,8 @@ use crate::commands::print_json;
 use crate::device::{Board, boards};
 use crate::export::budget::Budget;
 use crate::export::inputs::Inputs;
-use crate::export::{self, Exported, Options, external, integer, pack_for, write};
+use crate::export::{self, Exported, Options, external, integer, pack_for, sequence, write};
+use crate::quantize::{Float, Network};
 use anyhow::{Context, Result, ensure};
 use firmware::model::Model;
 use prost::Message;
@@ -60,28 +61,46 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 }
 
 fn quantize(arguments: &Arguments, name: &str, onnx: &[u8]) -> Result<Exported> {
+    if export::text::has_lstm(onnx)? {
+        let recurrent = sequence::read(onnx, name)?;
+        let inputs = inputs(arguments, &recurrent.entry, || recurrent.noise(NOISE))?;
+        let options = options(arguments, name, &inputs, &recurrent.tail)?;
+        return sequence::export(onnx, &recurrent, &inputs, arguments.storage.unwrap_or_default(), &options);
+    }
     let network = export::read(onnx, name)?;
-    let inputs = match &arguments.calibrate {
-        Some(path) => Inputs::read(path, &network)?,
+    let inputs = inputs(arguments, &network, || Inputs::noise(&network, NOISE))?;
+    export::export_on(onnx, &inputs, &options(arguments, name, &inputs, &network)?)
+}
+
+/// What ranges are taken from: inputs for `network`, or noise where only costs are asked for.
+fn inputs(arguments: &Arguments, network: &Network<Float>, noise: impl FnOnce() -> Inputs) -> Result<Inputs> {
+    match &arguments.calibrate {
+        Some(path) => Inputs::read(path, network),
         None => {
             ensure!(arguments.dry_run, "ranges have to be taken from something: name inputs with --calibrate");
-            Inputs::noise(&network, NOISE)
+            Ok(noise())
         }
-    };
+    }
+}
+
+fn options(arguments: &Arguments, name: &str, inputs: &Inputs, network: &Network<Float>) -> Result<Options> {
     let outputs = network.tensors[network.output].shape.elements();
     let labels = arguments.labels.as_deref().map_or(Ok(Vec::new()), |path| labels(path, outputs))?;
     let source = arguments.calibrate.as_ref().map_or("noise".into(), |path| path.display().to_string());
     let named = arguments.labels.as_ref().map_or(String::new(), |path| format!(" --labels {}", path.display()));
-    let options = Options {
+    let storage = arguments.storage.map_or(String::new(), |storage| format!(" --storage {storage}"));
+    Ok(Options {
         name: name.into(),
         labels,
         ranges: arguments.ranges,
         calibration: inputs.len().min(arguments.calibration),
         prefer: arguments.prefer,
         flash_budget: arguments.flash_budget,
-        command: format!("host export {} --calibrate {source} --ranges {}{named}", arguments.model, arguments.ranges),
-    };
-    export::export_on(onnx, &inputs, &options)
+        command: format!(
+            "host export {} --calibrate {source} --ranges {}{storage}{named}",
+            arguments.model, arguments.ranges
+        ),
+    })
 }
 
 /// The names in the file `path`, one for each of the model's `outputs`.

@@ -5,10 +5,12 @@ use crate::commands::print_json;
 use crate::dataset::{self, Samples};
 use crate::device::{Board, Session, board};
 use crate::export::inputs::Inputs;
+use crate::export::sequence::{self, Recurrent};
 use crate::export::{self, pack_for};
 use crate::quantize::{Affine, Network};
 use crate::recipe;
 use crate::twin::Twin;
+use crate::verify::sequence::{Sequences, difference as sequence_difference};
 use crate::verify::text::{self, Cut};
 use crate::verify::{self, Difference, Layer, OnnxRuntime, Tract};
 use anyhow::{Context, Result, ensure};
@@ -77,12 +79,20 @@ pub fn run(arguments: Arguments) -> Result<()> {
 enum Given {
     Inputs(Inputs),
     Texts(Cut),
+    Sequences(Box<Recurrent>, Inputs),
 }
 
 fn given(arguments: &Arguments, artifacts: &Artifacts) -> Result<Given> {
     if !artifacts.dir.join("recipe.toml").is_file() {
         let path = arguments.data.as_deref().context("the model has no recipe: name inputs for it with --data")?;
-        let network = export::read(&read(&artifacts.float_onnx())?, &artifacts.name)?;
+        let float = read(&artifacts.float_onnx())?;
+        if export::text::has_lstm(&float)? {
+            let recurrent = sequence::read(&float, &artifacts.name)?;
+            let inputs = Inputs::read(path, &recurrent.entry)?.first(arguments.samples);
+            recurrent.check(&inputs)?;
+            return Ok(Given::Sequences(Box::new(recurrent), inputs));
+        }
+        let network = export::read(&float, &artifacts.name)?;
         return Ok(Given::Inputs(Inputs::read(path, &network)?.first(arguments.samples)));
     }
     let found = recipe::find(&arguments.model)?;
@@ -102,6 +112,9 @@ fn report(arguments: &Arguments, board: Option<&'static Board>) -> Result<Report
     match given(arguments, &artifacts)? {
         Given::Inputs(inputs) => compare(&artifacts, board, &inputs),
         Given::Texts(cut) => compare_texts(&artifacts, board, &cut),
+        Given::Sequences(recurrent, inputs) => {
+            compare_sequences(&artifacts, board, &Sequences { recurrent: &recurrent, inputs: &inputs })
+        }
     }
 }
 
@@ -120,6 +133,12 @@ fn first_difference(arguments: &Arguments, board: &'static Board) -> Result<()> 
             let mut session = Session::open(board, &pack_for(&container, board.core.packing())?)?;
             cut.board(&mut session, &mut Twin::new(&container)?)?;
             cut.len()
+        }
+        Given::Sequences(recurrent, inputs) => {
+            let mut session = Session::open(board, &pack_for(&container, board.core.packing())?)?;
+            let sequences = Sequences { recurrent: &recurrent, inputs: &inputs };
+            sequences.board(&mut session, &mut Twin::new(&container)?)?;
+            inputs.len()
         }
     };
     if arguments.json {
@@ -202,6 +221,37 @@ fn compare_texts(artifacts: &Artifacts, board: Option<&'static Board>, cut: &Cut
         twin: cut.twin(&mut twin, &export::text::read(&float)?)?,
         qdq: vec![Layer { name: "logit".into(), difference: qdq }],
         top1_agreement: None,
+        board: board.map(|board| board.name.into()),
+    })
+}
+
+fn compare_sequences(
+    artifacts: &Artifacts,
+    board: Option<&'static Board>,
+    sequences: &Sequences<'_>,
+) -> Result<Report> {
+    let float = read(&artifacts.float_onnx())?;
+    let container = read(&artifacts.container())?;
+    let mut twin = Twin::new(&container)?;
+    let of_twin = sequences.twin(&mut twin)?;
+    let reference = sequences.onnx_runtime(&float)?;
+    let int8 = sequences.int8(&read(&artifacts.int8_onnx())?)?;
+    if let Some(board) = board {
+        let mut session = Session::open(board, &pack_for(&container, board.core.packing())?)?;
+        sequences.board(&mut session, &mut twin)?;
+    }
+    let tail = &sequences.recurrent.tail;
+    let agree = |(ours, theirs): &(&Vec<f32>, &Vec<f32>)| largest(ours) == largest(theirs);
+    let agreeing = reference.iter().zip(&of_twin.answers).filter(agree).count();
+    let (count, name) = (reference.len(), tail.tensors[tail.output].name.clone());
+    let classifies = tail.tensors[tail.output].shape.elements() > 1 && count > 0;
+    Ok(Report {
+        model: artifacts.name.clone(),
+        samples: count,
+        tract: sequence_difference(&reference, &sequences.tract(&float)?),
+        twin: of_twin.layers,
+        qdq: vec![Layer { name, difference: sequence_difference(&reference, &int8) }],
+        top1_agreement: classifies.then(|| agreeing as f64 / count as f64),
         board: board.map(|board| board.name.into()),
     })
 }

@@ -1,7 +1,7 @@
 //! The container that a board runs.
 
 use super::plan::Plan;
-use crate::quantize::{Affine, Function, Int8, Kind, Op, Quantized, affine};
+use crate::quantize::{Affine, Function, Int8, Kind, Network, Op, Quantized, affine};
 use anyhow::{Context, Result, ensure};
 use firmware::kernels::packing;
 use firmware::model::format::{MAX_OPS, PACKING_PORTABLE};
@@ -11,12 +11,7 @@ use firmware::model::{Element, Preference, Tensor};
 /// `quantized` in a container, packed for every core; `labels` name the answer's values, or are empty.
 pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Result<Vec<u8>> {
     let network = &quantized.network;
-    let answers = network.tensors[network.output].shape.elements();
-    ensure!(
-        labels.is_empty() || labels.len() == answers,
-        "the model answers with {answers} values, but there are {} class names; train it on the data that it is exported for",
-        labels.len()
-    );
+    check_labels(network, labels)?;
     ensure!(
         network.tensors.len() < usize::from(u16::MAX),
         "the model has {} tensors; a container holds up to 65,534",
@@ -27,16 +22,12 @@ pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Resul
         "the model has {} layers; a container holds up to {MAX_OPS}",
         network.ops.len()
     );
-    let tensor = |(index, tensor): (usize, &crate::quantize::Tensor)| {
-        let Affine { scale, zero_point } = quantized.affine[index];
-        let element = if network.is_i32(index) { Element::I32 } else { Element::I8 };
-        Tensor { offset: plan.offsets[index], shape: tensor.shape, element, zero_point, scale }
-    };
+    let tensors = plan.offsets.iter().enumerate();
     let builder = ModelBuilder {
         name: network.name.clone(),
         labels: labels.to_vec(),
-        tensors: network.tensors.iter().enumerate().map(tensor).collect(),
-        ops: network.ops.iter().map(|op| op_spec(op, quantized)).collect::<Result<_>>()?,
+        tensors: tensors.map(|(index, &offset)| tensor_of(quantized, index, offset)).collect(),
+        ops: network.ops.iter().map(|op| op_spec(op, quantized, &|index| index as u16)).collect::<Result<_>>()?,
         input: network.input as u16,
         output: network.output as u16,
         text: None,
@@ -44,10 +35,29 @@ pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Resul
     Ok(builder.finish())
 }
 
-fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> Result<OpSpec> {
+/// Checks that there are no labels, or as many as the network's answer has values.
+pub(super) fn check_labels<P>(network: &Network<P>, labels: &[String]) -> Result<()> {
+    let answers = network.tensors[network.output].shape.elements();
+    ensure!(
+        labels.is_empty() || labels.len() == answers,
+        "the model answers with {answers} values, but there are {} class names; train it on the data that it is exported for",
+        labels.len()
+    );
+    Ok(())
+}
+
+/// Tensor `index` of `quantized`, which lies at `offset`.
+pub(super) fn tensor_of(quantized: &Quantized, index: usize, offset: usize) -> Tensor {
+    let Affine { scale, zero_point } = quantized.affine[index];
+    let element = if quantized.network.is_i32(index) { Element::I32 } else { Element::I8 };
+    Tensor { offset, shape: quantized.network.tensors[index].shape, element, zero_point, scale }
+}
+
+/// What the container says of an op of `quantized`; `place` gives the container's numbers of tensors.
+pub(super) fn op_spec(op: &Op<Int8>, quantized: &Quantized, place: &dyn Fn(usize) -> u16) -> Result<OpSpec> {
     let affine = |tensor: usize| quantized.affine[tensor];
     let (input, output) = (affine(op.inputs[0]), affine(op.output));
-    let other = |number: usize| op.inputs.get(number).map(|&tensor| tensor as u16);
+    let other = |number: usize| op.inputs.get(number).map(|&tensor| place(tensor));
     let parameters = match &op.kind {
         Kind::Conv2d { parameters, window, bounds, pool } => Parameters::Conv2d {
             weights: parameters.weights.clone(),
@@ -75,7 +85,7 @@ fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> Result<OpSpec> {
         Kind::Add { subtract, bounds } => {
             let (multipliers, shift) = affine::sum([input, affine(op.inputs[1])], output, *subtract)
                 .with_context(|| format!("layer {}", op.name))?;
-            Parameters::Add { other: op.inputs[1] as u16, multipliers, shift, bounds: bounds.int8(output) }
+            Parameters::Add { other: place(op.inputs[1]), multipliers, shift, bounds: bounds.int8(output) }
         }
         Kind::Concat { axis } => Parameters::Concat { others: [other(1), other(2)], axis: *axis as u8 },
         Kind::Slice { starts, steps } => Parameters::Slice { starts: *starts, steps: *steps },
@@ -96,8 +106,8 @@ fn op_spec(op: &Op<Int8>, quantized: &Quantized) -> Result<OpSpec> {
         },
     };
     Ok(OpSpec {
-        input: op.inputs[0] as u16,
-        output: op.output as u16,
+        input: place(op.inputs[0]),
+        output: place(op.output),
         packing: PACKING_PORTABLE,
         preference: Preference::default(),
         parameters,

@@ -69,7 +69,7 @@ fn fusable(network: &Network<Float>) -> Option<(usize, usize)> {
 }
 
 /// Removes tensor `index`, which no op names any more.
-fn remove_tensor(network: &mut Network<Float>, index: usize) {
+pub fn remove_tensor(network: &mut Network<Float>, index: usize) {
     network.tensors.remove(index);
     let shift = |tensor: &mut usize| *tensor -= usize::from(*tensor > index);
     for op in &mut network.ops {

@@ -61,6 +61,12 @@ impl Inputs {
         Self { samples, affine: None }
     }
 
+    /// The same with `value(x)` in place of each value `x`.
+    pub fn map(mut self, value: impl Fn(f32) -> f32) -> Self {
+        self.samples.iter_mut().flatten().for_each(|x| *x = value(*x));
+        self
+    }
+
     /// Number of inputs.
     pub fn len(&self) -> usize {
         self.samples.len()

@@ -15,6 +15,7 @@
 //! | [`prefer`], `cost` | which form of a convolution a core gets, and what it gains |
 //! | [`qdq`] | the int8 model for ONNX Runtime |
 //! | [`text`] | all of this for models that read text |
+//! | [`sequence`] | and for models from elsewhere that take a sequence |
 //! | [`sketch`] | small models with random weights, for tests and examples |
 //! | [`golden`] | inputs and what follows from them, for tests elsewhere |
 //! | [`budget`] | what it all costs |
@@ -42,6 +43,7 @@ pub mod plan;
 pub mod prefer;
 pub mod proto;
 pub mod qdq;
+pub mod sequence;
 pub mod sketch;
 #[cfg(test)]
 mod testing;

@@ -78,11 +78,24 @@ pub fn ints(name: &str, values: &[usize]) -> AttributeProto {
 
 /// A float32 input or output `[N, sides…]`, N free.
 pub fn batched(name: &str, sides: &[usize]) -> ValueInfoProto {
-    let batch = dimension::Value::DimParam("N".into());
-    let sides = sides.iter().map(|&side| dimension::Value::DimValue(side as i64));
-    let dim = [batch].into_iter().chain(sides).map(|value| Dimension { value: Some(value), ..Default::default() });
-    let shape = Some(TensorShapeProto { dim: dim.collect() });
-    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape };
+    let sides: Vec<String> = ["N".into()].into_iter().chain(sides.iter().map(usize::to_string)).collect();
+    open(name, DataType::Float, &sides.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// An input or output whose sizes are the given numbers and symbols; an empty one is 1.
+pub fn open(name: &str, element: DataType, symbols: &[&str]) -> ValueInfoProto {
+    let dimension = |symbol: &&str| Dimension {
+        value: Some(match *symbol {
+            "" => dimension::Value::DimValue(1),
+            symbol => match symbol.parse() {
+                Ok(side) => dimension::Value::DimValue(side),
+                Err(_) => dimension::Value::DimParam(symbol.into()),
+            },
+        }),
+        ..Default::default()
+    };
+    let shape = Some(TensorShapeProto { dim: symbols.iter().map(dimension).collect() });
+    let tensor = type_proto::Tensor { elem_type: element as i32, shape };
     let r#type = Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() });
     ValueInfoProto { name: name.into(), r#type, ..Default::default() }
 }

@@ -1,6 +1,6 @@
 //! Small ONNX models with random weights, for tests and examples.
 
-use super::proto::{batched, constant, model, node};
+use super::proto::{batched, constant, int, model, node};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto};
@@ -91,6 +91,36 @@ impl Sketch {
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         self.node_of("Slice", &inputs, &[], vec![])
+    }
+
+    /// Appends an LSTM of `units` over vectors of `inputs` values, with weights as training starts from. It and its outputs are
+    /// called after its place: `lstm2` all states, `lstm2.last` the last.
+    pub fn lstm(mut self, inputs: usize, units: usize) -> Self {
+        let name = format!("lstm{}", self.graph.node.len());
+        let size = (units as f32).sqrt().recip();
+        let mut reads = vec![self.last.clone()];
+        for (what, dims) in [("w", [4 * units, inputs]), ("r", [4 * units, units]), ("b", [8, units])] {
+            let name = format!("{name}.{what}");
+            let numbers: Vec<f32> = self.numbers(dims[0] * dims[1]).into_iter().map(|x| size * x).collect();
+            let sides: &[usize] = if what == "b" { &[1, 8 * units] } else { &[1, dims[0], dims[1]] };
+            self.graph.initializer.push(constant(&name, sides, &numbers));
+            reads.push(name);
+        }
+        let reads: Vec<&str> = reads.iter().map(String::as_str).collect();
+        let mut lstm = node("LSTM", &reads, &name, vec![int("hidden_size", units as i64)]);
+        lstm.output.push(format!("{name}.last"));
+        self.graph.node.push(lstm);
+        self.last = name;
+        self
+    }
+
+    /// Appends a Gather of the value before it, tokens, from a table of `rows` vectors of `width` values.
+    pub fn embedding(mut self, rows: usize, width: usize) -> Self {
+        let name = format!("gather{}.table", self.graph.node.len());
+        let table = self.numbers(rows * width);
+        self.graph.initializer.push(constant(&name, &[rows, width], &table));
+        let last = self.last.clone();
+        self.node_of("Gather", &[&name, &last], &[], vec![])
     }
 
     /// Appends a BatchNormalization as training leaves it behind.

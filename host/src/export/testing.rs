@@ -1,5 +1,7 @@
-//! tract as a second opinion on small ONNX models.
+//! What tests share: tract as a second opinion on small ONNX models, and the usual options.
 
+use super::{Options, Prefer};
+use crate::quantize::Method;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
@@ -14,4 +16,17 @@ pub fn tract(model: &ModelProto, sides: &[usize], input: &[f32]) -> Vec<f32> {
         .unwrap();
     let answers = model.run(tvec!(Tensor::from_shape(&shape, input).unwrap().into())).unwrap();
     answers[0].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
+}
+
+/// Options for a model with `labels` classes, calibrated on 16 inputs.
+pub fn options(labels: usize) -> Options {
+    Options {
+        name: "test".into(),
+        labels: (0..labels).map(|label| label.to_string()).collect(),
+        ranges: Method::MinMax,
+        calibration: 16,
+        prefer: Prefer::default(),
+        flash_budget: None,
+        command: "host export test".into(),
+    }
 }

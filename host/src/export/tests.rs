@@ -2,6 +2,7 @@ use super::budget::Budget;
 use super::prefer::prefer;
 use super::proto::{int, ints};
 use super::sketch::Sketch;
+use super::testing::options;
 use super::write::write;
 use super::{Exported, Options, Prefer, export, pack_for, read};
 use crate::artifacts::Artifacts;
@@ -26,18 +27,6 @@ fn images(count: usize, [height, width, channels]: [usize; 3]) -> Images {
     };
     let pixels = sketch.numbers(count * length).into_iter().enumerate().map(pixel).collect();
     Images { height, width, channels, pixels, labels: vec![0; count] }
-}
-
-fn options(labels: usize) -> Options {
-    Options {
-        name: "test".into(),
-        labels: (0..labels).map(|label| label.to_string()).collect(),
-        ranges: Method::MinMax,
-        calibration: 16,
-        prefer: Prefer::default(),
-        flash_budget: None,
-        command: "host export test".into(),
-    }
 }
 
 fn pool2() -> Vec<tract_onnx::pb::AttributeProto> {

@@ -2,8 +2,9 @@
 //! files run; and graphs that nobody would draw.
 
 use super::proto::{batched, constant, float, int, model, node};
-use super::{container, inputs::Inputs, integer, plan, read};
+use super::{Options, Prefer, container, inputs::Inputs, integer, plan, read, sequence, text};
 use crate::quantize::{Kind, Method, Network, calibrate, quantize};
+use crate::recipe::Storage;
 use anyhow::{Result, ensure};
 use prost::Message;
 use rand::seq::IndexedRandom;
@@ -21,15 +22,43 @@ const STEPS: usize = 1 << 20;
 pub fn attempt(onnx: &[u8]) -> Result<Vec<u8>> {
     let mut model = ModelProto::decode(onnx)?;
     integer::expand(&mut model);
-    let network = read(&model.encode_to_vec(), "trial")?;
-    let steps = steps(&network);
-    ensure!(steps <= STEPS, "the net takes {steps} steps; trials end at {STEPS}");
+    let onnx = model.encode_to_vec();
+    if text::has_lstm(&onnx)? {
+        return attempt_sequence(&onnx);
+    }
+    let network = read(&onnx, "trial")?;
+    check_steps(steps(&network))?;
     let noise = Inputs::noise(&network, 1);
     let input = |index: usize| noise.float(index).to_vec();
     let calibration = calibrate::calibrate(&network, &input, 1, None, Method::MinMax)?;
     let quantized = quantize(&network, &calibration)?;
     let plan = plan::plan(&plan::blocks(&quantized));
     container::container(&quantized, &plan, &[])
+}
+
+/// As [`attempt`], of a model that takes a sequence.
+fn attempt_sequence(onnx: &[u8]) -> Result<Vec<u8>> {
+    let recurrent = sequence::read(onnx, "trial")?;
+    let macs = recurrent.layers.iter().map(|layer| 4 * layer.units * (layer.inputs + layer.units));
+    let columns = recurrent.entry.tensors[0].shape.width;
+    let table = recurrent.embedding.as_ref().map_or(0, |table| table.values.len());
+    let step = macs.fold(recurrent.entry.tensors[0].shape.channels, usize::saturating_add);
+    check_steps(columns.saturating_mul(step).saturating_add(table).saturating_add(steps(&recurrent.tail)))?;
+    let options = Options {
+        name: "trial".into(),
+        labels: Vec::new(),
+        ranges: Method::MinMax,
+        calibration: 1,
+        prefer: Prefer::default(),
+        flash_budget: None,
+        command: String::new(),
+    };
+    Ok(sequence::export(onnx, &recurrent, &recurrent.noise(1), Storage::Int8, &options)?.container)
+}
+
+fn check_steps(steps: usize) -> Result<()> {
+    ensure!(steps <= STEPS, "the net takes {steps} steps; trials end at {STEPS}");
+    Ok(())
 }
 
 fn steps<P>(network: &Network<P>) -> usize {

@@ -20,7 +20,7 @@ pub struct Deviation {
 
 impl Deviation {
     /// Of the bytes that `tensor` consists of; none where all are as `expected`.
-    fn of(tensor: &Tensor, seen: &[u8], expected: &[u8]) -> Option<Self> {
+    pub fn of(tensor: &Tensor, seen: &[u8], expected: &[u8]) -> Option<Self> {
         let [seen, expected] = [seen, expected].map(|bytes| integers(bytes, tensor.element));
         let mut wrong = (0..expected.len()).filter(|&index| seen[index] != expected[index]);
         let first = wrong.next()?;

@@ -6,6 +6,7 @@
 pub mod board;
 mod difference;
 mod onnxruntime;
+pub mod sequence;
 pub mod text;
 mod tract;
 

@@ -26,6 +26,20 @@ class Net(nn.Module):
         return self.head(torch.cat([hidden, x.mean((2, 3))], 1))
 
 
+class Words(nn.Module):
+    """Tokens, two LSTMs, and what the second has in mind at the end."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(50, 12)
+        self.lstm = nn.LSTM(12, 20, num_layers=2, batch_first=True)
+        self.head = nn.Sequential(nn.Linear(20, 16), nn.ReLU(), nn.Linear(16, 4))
+
+    def forward(self, tokens):
+        _, (state, _) = self.lstm(self.embedding(tokens))
+        return self.head(state[-1])
+
+
 torch.manual_seed(0)
 net = Net()
 for _ in range(5):
@@ -34,3 +48,7 @@ net.eval()
 for opset in (13, 18):
     torch.onnx.export(net, torch.zeros(1, 3, 12, 12), f"torch-{opset}.onnx", opset_version=opset, dynamo=False,
                       input_names=["input"], output_names=["logits"])
+
+torch.manual_seed(1)
+torch.onnx.export(Words().eval(), torch.zeros(1, 24, dtype=torch.long), "torch-lstm.onnx", opset_version=14, dynamo=False,
+                  input_names=["tokens"], output_names=["logits"])

@@ -6,6 +6,7 @@ use crate::artifacts::{self, read};
 use crate::commands::print_json;
 use crate::device::classes::{ClassCounter, cortex_m4_cycles};
 use crate::device::{Board, Session, board};
+use crate::export::sequence::Recurrent;
 use crate::export::{self, Prefer, pack_for, prefer};
 use crate::quantize::{Float, Network};
 use crate::twin::Twin;
@@ -135,9 +136,12 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     };
     let packed = pack_for(&container, board.core.packing())?;
     let (mut session, counter) = open(board, &packed)?;
-    let is_text = export::text::is_text(&float)?;
+    let has_lstm = export::text::has_lstm(&float)?;
+    let is_text = has_lstm && Twin::new(&container)?.model().text().is_some();
     let (instructions, mut layers) = if is_text {
         count_text(&mut session, &container)?
+    } else if has_lstm {
+        count_step(&mut session, &container, &export::sequence::read(&float, &artifacts.name)?)?
     } else {
         count_network(&mut session, &export::read(&float, &artifacts.name)?)?
     };
@@ -218,6 +222,18 @@ fn count_network(session: &mut Session, network: &Network<Float>) -> Result<(u64
     let layers = network.ops.iter().zip(&counts.ops);
     let layers = layers.map(|(op, &instructions)| Layer::new(op.name.clone(), network.macs(op), instructions));
     Ok((counts.total, layers.collect()))
+}
+
+/// Counts one step of a model that takes a sequence.
+fn count_step(session: &mut Session, container: &[u8], recurrent: &Recurrent) -> Result<(u64, Vec<Layer>)> {
+    let twin = Twin::new(container)?;
+    let counts = session.count(&vec![0; twin.model().input().bytes()]).context("cannot count instructions")?;
+    let ops = (0..twin.model().op_count())
+        .map(|index| twin.model().op(index).map_err(|error| anyhow!("op {index}: {error}")));
+    let layers = ops.zip(recurrent.names()).zip(&counts.ops);
+    let layers =
+        layers.map(|((op, name), &instructions)| Ok(Layer::new(name.into(), op?.macs() as usize, instructions)));
+    Ok((counts.total, layers.collect::<Result<_>>()?))
 }
 
 /// Counts a text of [`TOKENS`] words, from its bytes to the answer.

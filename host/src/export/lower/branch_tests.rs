@@ -226,3 +226,17 @@ fn an_arg_max_stands_at_the_end_or_nowhere() {
     let inside = refusal(&sketch().node("Relu", &[], vec![]).finish(&[1]));
     assert!(inside.contains("argmax1 (ArgMax): it stands inside the model"), "{inside}");
 }
+
+#[test]
+fn a_dimension_of_one_grows_along_an_axis_of_its_own() {
+    let vector = || {
+        Sketch::new(&[6], 44)
+            .node("Gemm", &[&[6, 4]], vec![])
+            .with_ints("Unsqueeze", &[1], vec![])
+            .node_of("Sigmoid", &["unsqueeze1"], &[], vec![])
+            .node_of("Concat", &["unsqueeze1", "sigmoid2"], &[], vec![int("axis", 1)])
+    };
+    let model = vector().node("Transpose", &[], vec![ints("perm", &[0, 2, 1])]);
+    let model = model.with_ints("Reshape", &[1, 8], vec![]).node("Gemm", &[&[8, 3]], vec![]).finish(&[3]);
+    assert_eq!(kinds(&agrees(&model, &[6])), ["dense", "sigmoid", "requantize", "concat", "dense"]);
+}

@@ -2,7 +2,7 @@
 
 use super::onnx::Node;
 use super::view::Axis;
-use super::{Lowering, Refusal, Value, refuse, scale};
+use super::{Lowering, Refusal, Value, lstm, refuse, scale};
 use crate::quantize::{Bounds, Function, Kind};
 
 /// Add and Sub: of two activations, or of one and a number a channel.
@@ -88,9 +88,20 @@ pub fn concat<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Re
         return lowering.alias(node, |view, _| Ok(view));
     }
     let index = first.view.index(node.int("axis", 1))?;
-    // The axis that differs, or that is longer than 1 anywhere.
+    if lstm::states(lowering, node, index, &values)? {
+        return Ok(());
+    }
+    // The axis that differs, or that is longer than 1 anywhere; else one along which none of them has more than one value.
     let axes: Vec<_> = values.iter().map(|value| value.view.axis(index, lowering.shape(value))).collect();
-    let axis = axes.iter().flatten().flatten().next().copied().unwrap_or(Axis::Channel);
+    let found = axes.iter().flatten().flatten().next().copied();
+    let Some((axis, view)) =
+        found.map(|axis| (axis, first.view.clone())).or(first.view.free_axis(index, lowering.shape(&first)))
+    else {
+        return refuse(
+            "its inputs have rows, columns and channels, and would be joined along another dimension",
+            "concatenate along one of these",
+        );
+    };
     let is_one = axes.iter().all(|found| matches!(found, Some(None)) || *found == Some(Some(axis)));
     let sides = |value: &Value| {
         let mut sides = [Axis::Row, Axis::Column, Axis::Channel].map(|axis| axis.side(lowering.shape(value)));
@@ -124,7 +135,7 @@ pub fn concat<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Re
         }
         let kind = Kind::Concat { axis: axis as usize };
         if parts.len() == 0 {
-            return lowering.push(node, kind, &joined, shape, first.view);
+            return lowering.push(node, kind, &joined, shape, view);
         }
         let name = format!("{}.first{}", node.name(), count - parts.len());
         joined = vec![lowering.append(name, kind, &joined, shape)?];

@@ -18,6 +18,9 @@ mod fold;
 #[cfg(test)]
 mod hostile_tests;
 mod join;
+mod lstm;
+#[cfg(test)]
+mod lstm_tests;
 pub(super) mod onnx;
 mod pool;
 mod qdq;
@@ -31,6 +34,8 @@ mod tests;
 mod values;
 mod view;
 mod window;
+
+pub use lstm::{Recurrent, recurrent};
 
 use super::proto::constant;
 use crate::quantize::{Bounds, Float, Function, Network, Shape, Tensor};
@@ -76,6 +81,8 @@ struct Lowering<'m> {
     padding: HashMap<&'m str, [usize; 4]>,
     /// Numbers that may still be worked out of constants.
     foldable: usize,
+    /// Of a model that takes a sequence.
+    steps: lstm::Steps,
     network: Network<Float>,
 }
 
@@ -83,57 +90,82 @@ struct Lowering<'m> {
 ///
 /// Fails with one sentence for a broken file, or with one line for each unsupported node.
 pub fn lower(model: &ModelProto, name: &str) -> Result<Network<Float>> {
-    let graph = model.graph.as_ref().context("the ONNX file holds no graph; export the model again")?;
-    let opset = model.opset_import.iter().find(|set| set.domain.is_empty()).map_or(0, |set| set.version);
-    ensure!((7..=22).contains(&opset), "the ONNX file is of opset {opset}; export it again with an opset from 7 to 22");
-    cycle::check(graph)?;
-    let constants = Constants::of(graph)?;
-    let inputs: Vec<_> = graph.input.iter().filter(|input| !constants.contains(&input.name)).collect();
-    let [input] = inputs[..] else {
-        bail!("the model has {} inputs; models with exactly one are supported", inputs.len())
-    };
-    let [output] = &graph.output[..] else {
-        bail!("the model has {} outputs; models with exactly one are supported", graph.output.len())
-    };
-    let mut uses = HashMap::new();
-    let read = graph.node.iter().flat_map(|node| &node.input).chain([&output.name]);
-    read.for_each(|value| *uses.entry(value.as_str()).or_insert(0) += 1);
-    let network = Network {
-        name: name.into(),
-        tensors: Vec::new(),
-        ops: Vec::new(),
-        input: 0,
-        input_sides: Vec::new(),
-        output: 0,
-    };
-    let mut lowering = Lowering {
-        foldable: constants.numbers().saturating_mul(4).saturating_add(MOST_VALUES),
-        constants,
-        graph,
-        opset,
-        uses,
-        values: HashMap::new(),
-        readers: Vec::new(),
-        weight_scales: HashMap::new(),
-        padding: HashMap::new(),
-        network,
-    };
+    let (mut lowering, output) = Lowering::of(model, name)?;
+    let input = lowering.graph_input()?;
     lowering.input(input)?;
-    let mut refused = Vec::new();
-    for (index, node) in graph.node.iter().enumerate() {
-        if let Err(Refusal { reason, remedy }) = lowering.node(&Node::new(node, index)) {
-            refused.push(format!("\n  {} ({}): {reason}; {remedy}", Node::new(node, index).name(), node.op_type));
-            node.output.iter().for_each(|value| _ = lowering.values.insert(value, None));
-        }
-    }
-    if !refused.is_empty() {
-        let nodes = if refused.len() == 1 { "node does" } else { "nodes do" };
-        bail!("{} {nodes} not run on a board:{}", refused.len(), refused.concat());
-    }
-    lowering.finish(&output.name)
+    lowering.nodes()?;
+    lowering.finish(output)
 }
 
 impl<'m> Lowering<'m> {
+    /// Nothing lowered yet, and the name of the graph's output.
+    fn of(model: &'m ModelProto, name: &str) -> Result<(Self, &'m str)> {
+        let graph = model.graph.as_ref().context("the ONNX file holds no graph; export the model again")?;
+        let opset = model.opset_import.iter().find(|set| set.domain.is_empty()).map_or(0, |set| set.version);
+        ensure!(
+            (7..=22).contains(&opset),
+            "the ONNX file is of opset {opset}; export it again with an opset from 7 to 22"
+        );
+        cycle::check(graph)?;
+        let constants = Constants::of(graph)?;
+        let [output] = &graph.output[..] else {
+            bail!("the model has {} outputs; models with exactly one are supported", graph.output.len())
+        };
+        let mut uses = HashMap::new();
+        let read = graph.node.iter().flat_map(|node| &node.input).chain([&output.name]);
+        read.for_each(|value| *uses.entry(value.as_str()).or_insert(0) += 1);
+        let network = Network {
+            name: name.into(),
+            tensors: Vec::new(),
+            ops: Vec::new(),
+            input: 0,
+            input_sides: Vec::new(),
+            output: 0,
+        };
+        let lowering = Lowering {
+            foldable: constants.numbers().saturating_mul(4).saturating_add(MOST_VALUES),
+            constants,
+            graph,
+            opset,
+            uses,
+            values: HashMap::new(),
+            readers: Vec::new(),
+            weight_scales: HashMap::new(),
+            padding: HashMap::new(),
+            steps: lstm::Steps::default(),
+            network,
+        };
+        Ok((lowering, &output.name))
+    }
+
+    /// The input that no initialiser gives.
+    fn graph_input(&self) -> Result<&'m ValueInfoProto> {
+        let inputs: Vec<_> = self.graph.input.iter().filter(|input| !self.constants.contains(&input.name)).collect();
+        let [input] = inputs[..] else {
+            bail!("the model has {} inputs; models with exactly one are supported", inputs.len())
+        };
+        Ok(input)
+    }
+
+    /// Lowers node after node.
+    ///
+    /// # Errors
+    /// One line for each that is not supported.
+    fn nodes(&mut self) -> Result<()> {
+        let mut refused = Vec::new();
+        for (index, node) in self.graph.node.iter().enumerate() {
+            if let Err(Refusal { reason, remedy }) = self.node(&Node::new(node, index)) {
+                refused.push(format!("\n  {} ({}): {reason}; {remedy}", Node::new(node, index).name(), node.op_type));
+                node.output.iter().for_each(|value| _ = self.values.insert(value, None));
+            }
+        }
+        if !refused.is_empty() {
+            let nodes = if refused.len() == 1 { "node does" } else { "nodes do" };
+            bail!("{} {nodes} not run on a board:{}", refused.len(), refused.concat());
+        }
+        Ok(())
+    }
+
     fn input(&mut self, input: &'m ValueInfoProto) -> Result<()> {
         let sides = onnx::sides(input)?;
         let rank = sides.len() + 1;
@@ -211,7 +243,10 @@ impl<'m> Lowering<'m> {
             "Concat" => join::concat(self, node),
             "Slice" => slice::slice(self, node),
             "Split" => slice::split(self, node),
+            "Gather" if self.is_constant(node, 0) => lstm::embedding(self, node),
             "Gather" => slice::gather(self, node),
+            "LSTM" => lstm::lstm(self, node),
+            "GRU" | "RNN" => refuse("its recurrence has no kernel", "use an LSTM in one direction"),
             "BatchNormalization" => scale::batch_normalization(self, node),
             "Relu" => activation::clamp(self, node, Bounds::RELU),
             "Clip" => activation::clip(self, node),
@@ -231,6 +266,8 @@ impl<'m> Lowering<'m> {
             "Pad" => reshape::pad(self, node),
             "Identity" | "Dropout" => self.alias(node, |view, _| Ok(view)),
             "Cast" if node.int("to", 0) == 1 => self.alias(node, |view, _| Ok(view)),
+            // Tokens may come as other numbers.
+            "Cast" if lstm::cuts_to_whole_numbers(self, node) => self.alias(node, |view, _| Ok(view)),
             // Whoever asks a device gets the values, and the largest of them beside.
             "ArgMax" if self.is_answer(node.output()) => self.alias(node, |view, _| Ok(view)),
             "ArgMax" => refuse("it stands inside the model", "an argmax runs on a board only behind the last layer"),

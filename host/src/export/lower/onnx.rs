@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto,
+    AttributeProto, GraphProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension},
+    type_proto,
 };
 
 /// A node, with names that people can use.
@@ -70,6 +72,12 @@ impl<'m> Node<'m> {
 
     pub fn string(&self, name: &str, default: &'static str) -> &'m str {
         self.attribute(name).map_or(default, |attribute| std::str::from_utf8(&attribute.s).unwrap_or_default())
+    }
+
+    /// A list of texts; empty where the attribute is absent.
+    pub fn strings(&self, name: &str) -> Vec<&'m str> {
+        let strings = self.attribute(name).map_or(&[][..], |attribute| &attribute.strings);
+        strings.iter().map(|text| std::str::from_utf8(text).unwrap_or_default()).collect()
     }
 
     /// A list of integers; `None` where the attribute is absent.
@@ -237,15 +245,37 @@ fn check_length(dimensions: &[usize], length: usize) -> Result<()> {
     Ok(())
 }
 
-/// The dimensions of an input behind the batch.
-pub fn sides(input: &ValueInfoProto) -> Result<Vec<usize>> {
+/// The type of an input's values, and its dimensions.
+fn form(input: &ValueInfoProto) -> Result<(Option<DataType>, &TensorShapeProto)> {
     let name = &input.name;
     let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
         bail!("input {name} has no tensor type; export the model with shapes");
     };
-    ensure!(tensor.elem_type == DataType::Float as i32, "input {name} is not of type float32; export a float model");
-    let shape =
-        tensor.shape.as_ref().with_context(|| format!("input {name} has no shape; export the model with one"))?;
+    let shape = tensor.shape.as_ref();
+    let shape = shape.with_context(|| format!("input {name} has no shape; export the model with one"))?;
+    Ok((DataType::try_from(tensor.elem_type).ok(), shape))
+}
+
+/// The dimensions of an input of tokens or features; `None` for one that is open.
+pub fn sequence_sides(input: &ValueInfoProto) -> Result<Vec<Option<usize>>> {
+    let (element, shape) = form(input)?;
+    ensure!(
+        matches!(element, Some(DataType::Float | DataType::Int32 | DataType::Int64)),
+        "input {} is of none of the types float32, int64 and int32; export the model with one of them",
+        input.name
+    );
+    let side = |dimension: &Dimension| match dimension.value {
+        Some(dimension::Value::DimValue(side)) => usize::try_from(side).ok(),
+        _ => None,
+    };
+    Ok(shape.dim.iter().map(side).collect())
+}
+
+/// The dimensions of an input behind the batch.
+pub fn sides(input: &ValueInfoProto) -> Result<Vec<usize>> {
+    let name = &input.name;
+    let (element, shape) = form(input)?;
+    ensure!(element == Some(DataType::Float), "input {name} is not of type float32; export a float model");
     let sides = shape.dim.iter().enumerate().skip(1).map(|(index, dimension)| match &dimension.value {
         Some(dimension::Value::DimValue(side)) => {
             usize::try_from(*side).with_context(|| format!("input {name} has a dimension of {side}"))

@@ -2,7 +2,7 @@
 
 use super::onnx::Node;
 use super::view::View;
-use super::{Lowering, Refusal, Value, refuse};
+use super::{Lowering, Refusal, Value, lstm, refuse};
 use crate::quantize::{Kind, Shape};
 
 /// What a slice takes of one dimension: every `step`-th of its values, `count` of them from `start` on.
@@ -100,12 +100,6 @@ pub fn split<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Ref
 
 /// Gather: of an activation, by constants that stand at equal distances. One number takes its dimension away.
 pub fn gather<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
-    if lowering.is_constant(node, 0) {
-        return refuse(
-            "it looks rows of a table up, which is not at the model's start",
-            "feed the indices to the model: an embedding runs where a Gather reads the input and an LSTM reads the Gather",
-        );
-    }
     let value = lowering.activation(node)?;
     let dimension = value.view.index(node.int("axis", 0))?;
     let side = value.view.sides(lowering.shape(&value))[dimension];
@@ -166,6 +160,9 @@ fn cut(lowering: &mut Lowering<'_>, name: &str, value: &Value, cuts: &[Cut]) -> 
     let output = Shape { height, width, channels };
     if output == shape {
         return Ok(value.tensor);
+    }
+    if let Some(last) = lstm::last_state(lowering, value.tensor, [starts[0], starts[1]], output) {
+        return Ok(last);
     }
     lowering.append(name.to_owned(), Kind::Slice { starts, steps }, &[value.tensor], output)
 }

@@ -99,18 +99,23 @@ impl<'m> Lowering<'m> {
         inputs: &[usize],
         shape: Shape,
     ) -> Result<usize, Refusal> {
-        check_size(shape)?;
-        let output = self.network.tensors.len();
-        self.network.tensors.push(Tensor {
-            name: name.clone(),
-            value: None,
-            shape,
-            onnx_order: [2, 0, 1],
-            affine: None,
-        });
-        self.readers.push(1);
+        if inputs.iter().any(|input| self.steps.tensors.contains(input)) {
+            return refuse(
+                "it reads a value of every step of a sequence",
+                "let LSTMs read it, and the other layers the last step's state: Y_h, or the last of Y",
+            );
+        }
+        let output = self.tensor(name.clone(), shape)?;
         self.network.ops.push(Op { name, kind, inputs: inputs.to_vec(), output, weight_scales: None });
         Ok(output)
+    }
+
+    /// A tensor that no op writes as yet, and that one reads.
+    pub(super) fn tensor(&mut self, name: String, shape: Shape) -> Result<usize, Refusal> {
+        check_size(shape)?;
+        self.network.tensors.push(Tensor { name, value: None, shape, onnx_order: [2, 0, 1], affine: None });
+        self.readers.push(1);
+        Ok(self.network.tensors.len() - 1)
     }
 
     /// Tensor `tensor` holds what `node` answers with.

@@ -116,6 +116,22 @@ impl View {
         is_order.then(|| Self(order.iter().map(|&from| self.0[from].clone()).collect()))
     }
 
+    /// With the dimension `axis` behind the others.
+    pub fn with_axis(&self, axis: Axis) -> Self {
+        Self(self.0.iter().cloned().chain([vec![axis]]).collect())
+    }
+
+    /// An axis that dimension `index`, which is 1, can grow along: its own, or one of length 1; and the view in which it is that
+    /// dimension's. `None` where no axis is free.
+    pub fn free_axis(&self, index: usize, shape: Shape) -> Option<(Axis, Self)> {
+        let own = self.0[index].iter().copied();
+        let axis = own.chain([Row, Column, Channel]).find(|axis| axis.side(shape) == 1)?;
+        let mut groups = self.0.clone();
+        groups.iter_mut().for_each(|group| group.retain(|other| *other != axis));
+        groups[index] = vec![axis];
+        Some((axis, Self(groups)))
+    }
+
     /// Without the dimensions `indices`.
     pub fn without(&self, indices: &[usize]) -> Self {
         let kept = self.0.iter().enumerate().filter(|(index, _)| !indices.contains(index));

@@ -14,7 +14,7 @@ mod qdq;
 mod read;
 mod table;
 
-pub use read::{Sentiment, is_text, read};
+pub use read::{Sentiment, has_lstm, read};
 pub use table::Table;
 
 use super::golden::Golden;
@@ -46,7 +46,7 @@ pub fn export(onnx: &[u8], texts: &Texts, ranking: &[String], text: &Text, optio
         .into_par_iter()
         .map(|index| largest_cell(&model, &float, &texts.ranks[index * texts.len() / count], text))
         .reduce(|| 0.0, f32::max);
-    let table = Table::new(&model, text.storage);
+    let table = Table::new([model.vocabulary, model.dimensions], &model.embedding, text.storage);
     let quantized = lstm::quantize(&float, table.scale, seen)?;
     let head = lstm::logit(&model.head)?;
     let container = container::container(&model, &table, &quantized, &head, ranking, text, options)?;

@@ -2,38 +2,30 @@
 //! which ONNX's LSTM cannot have otherwise.
 
 use super::{Sentiment, Table};
-use crate::export::proto::{constant, int, ints, model as model_proto, node};
+use crate::export::proto::{constant, int, ints, model as model_proto, node, open};
+use crate::export::sequence;
 use crate::quantize::Int8;
 use crate::quantize::lstm::{HIDDEN_SCALE, Logit, Lstm};
 use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
-use tract_onnx::pb::{GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
+use tract_onnx::pb::{GraphProto, ModelProto};
 
 /// Input `tokens` [N, T], output `output` [N, 1]: the probability of the second class.
 pub fn qdq(model: &Sentiment, table: &Table, lstm: &Lstm, head: &Logit, name: &str) -> ModelProto {
     let Sentiment { vocabulary, dimensions, units, .. } = *model;
     let rows: Vec<i8> = (0..vocabulary).flat_map(|row| table.row(row)).collect();
     let gates = 4 * units;
-    // From the device's order of rows, `4·unit + gate`, to ONNX's, gate after gate.
-    let order: Vec<usize> = (0..gates).map(|row| row % units * 4 + row / units).collect();
-    let width = dimensions + units;
-    let columns = |start: usize, end: usize| -> Vec<i8> {
-        order.iter().flat_map(|&row| &lstm.gates.weights[row * width + start..row * width + end]).copied().collect()
-    };
-    let scales = |step: f32| -> Vec<f32> { order.iter().map(|&row| lstm.gates.weight_scales[row] / step).collect() };
-    let bias = order.iter().map(|&row| lstm.gates.bias[row] as f32 * lstm.gates.weight_scales[row]);
-    let bias: Vec<f32> = bias.chain(std::iter::repeat_n(0.0, gates)).collect();
+    let lstm = sequence::weights(lstm, dimensions, table.scale);
     let Int8 { weights, weight_scales, bias: head_bias, .. } = &head.layer;
     let head_bias: Vec<f32> =
         head_bias.iter().zip(weight_scales).map(|(&bias, scale)| bias as f32 * scale * HIDDEN_SCALE).collect();
     let initializer = vec![
         constant("embedding.int", &[vocabulary, dimensions], &rows),
         constant("embedding.scale", &[], &[table.scale]),
-        constant("lstm.weight.int", &[1, gates, dimensions], &columns(0, dimensions)),
-        constant("lstm.weight.scale", &[gates], &scales(table.scale)),
-        constant("lstm.recurrent.int", &[1, gates, units], &columns(dimensions, width)),
-        constant("lstm.recurrent.scale", &[gates], &scales(HIDDEN_SCALE)),
-        constant("lstm.bias", &[1, 2 * gates], &bias),
+        constant("lstm.weight.int", &[1, gates, dimensions], &lstm.input),
+        constant("lstm.weight.scale", &[gates], &lstm.input_scales),
+        constant("lstm.recurrent.int", &[1, gates, units], &lstm.recurrent),
+        constant("lstm.recurrent.scale", &[gates], &lstm.recurrent_scales),
+        constant("lstm.bias", &[1, 2 * gates], &lstm.bias),
         constant("head.weight.int", &[1, units], weights),
         constant("head.weight.scale", &[1], weight_scales),
         constant("head.bias", &[1], &head_bias),
@@ -70,19 +62,4 @@ pub fn qdq(model: &Sentiment, table: &Table, lstm: &Lstm, head: &Logit, name: &s
         initializer,
         ..Default::default()
     })
-}
-
-/// An input or output whose sizes are the given symbols; an empty one is 1.
-fn open(name: &str, element: DataType, symbols: &[&str]) -> ValueInfoProto {
-    let dimension = |symbol: &&str| Dimension {
-        value: Some(match *symbol {
-            "" => dimension::Value::DimValue(1),
-            symbol => dimension::Value::DimParam(symbol.into()),
-        }),
-        ..Default::default()
-    };
-    let shape = Some(TensorShapeProto { dim: symbols.iter().map(dimension).collect() });
-    let tensor = type_proto::Tensor { elem_type: element as i32, shape };
-    let r#type = Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() });
-    ValueInfoProto { name: name.into(), r#type, ..Default::default() }
 }

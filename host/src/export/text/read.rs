@@ -48,8 +48,8 @@ impl Sentiment {
     }
 }
 
-/// Whether the serialized ONNX model `onnx` reads text.
-pub fn is_text(onnx: &[u8]) -> Result<bool> {
+/// Whether the serialized ONNX model `onnx` has an LSTM, as each that reads text or takes another sequence.
+pub fn has_lstm(onnx: &[u8]) -> Result<bool> {
     let graph = graph(onnx)?;
     Ok(graph.node.iter().any(|node| node.op_type == "LSTM"))
 }

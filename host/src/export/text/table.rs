@@ -1,6 +1,5 @@
 //! The embedding as the device stores it.
 
-use super::Sentiment;
 use crate::graph::CODES;
 use crate::quantize::four_bit::{expand, four_bit_rows};
 use crate::quantize::product_quantize;
@@ -18,10 +17,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// The embedding of `model`, stored as `storage` says. Where its rows already are made of so few different parts that codes
-    /// lose nothing, as training leaves them, the codes are those.
-    pub fn new(model: &Sentiment, storage: Storage) -> Self {
-        let Sentiment { vocabulary, dimensions, ref embedding, .. } = *model;
+    /// The table `embedding` `[vocabulary][dimensions]`, stored as `storage` says. Where its rows already are made of so few
+    /// different parts that codes lose nothing, as training leaves them, the codes are those.
+    pub fn new([vocabulary, dimensions]: [usize; 2], embedding: &[f32], storage: Storage) -> Self {
         let largest = |values: &[f32]| values.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
         let int8 = |values: &[f32], scale: f32| values.iter().map(|value| (value / scale).round() as i8).collect();
         let (scale, spec) = match storage {
