@@ -39,6 +39,8 @@ fn container(images: &Images) -> Vec<u8> {
         name: recipe.name,
         labels: recipe.data.source.classes(),
         ranges: Method::MinMax,
+        equalize: false,
+        correct_bias: false,
         calibration: images.len(),
         // Four patches of 4,608 halfwords would be more scratch than the board has; one is not.
         prefer: Prefer::Ram,

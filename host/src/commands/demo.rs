@@ -61,6 +61,8 @@ pub fn run(arguments: Arguments) -> Result<()> {
         name: found.recipe.name.clone(),
         labels: dataset.classes.clone(),
         ranges: Method::MinMax,
+        equalize: false,
+        correct_bias: false,
         prefer: Prefer::default(),
         flash_budget: None,
         calibration: commands::export::CALIBRATION.min(dataset.train.len()),

@@ -8,7 +8,7 @@ use crate::device::Core;
 use crate::export::{self, Options, Prefer, pack_for, write};
 use crate::quantize::Method;
 use crate::recipe::{self, Storage, Target, Text};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,12 @@ pub struct Arguments {
     /// How the range of an activation is chosen
     #[arg(long, value_enum, default_value_t = Method::MinMax)]
     pub ranges: Method,
+    /// Bring the channels between two layers to one size before ranges are taken (cross-layer equalisation)
+    #[arg(long)]
+    pub equalize: bool,
+    /// Take what rounding adds to each output on average off its bias
+    #[arg(long)]
+    pub correct_bias: bool,
     /// Training images to calibrate on
     #[arg(long, value_name = "N", default_value_t = CALIBRATION)]
     pub calibration: usize,
@@ -63,6 +69,21 @@ pub struct Arguments {
     /// Print the budget as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+impl Arguments {
+    /// The flags beside `--ranges` that decide about quantization, as they were given.
+    pub fn corrections(&self) -> String {
+        let flags = [(self.equalize, " --equalize"), (self.correct_bias, " --correct-bias")];
+        flags.into_iter().filter_map(|(is_given, flag)| is_given.then_some(flag)).collect()
+    }
+
+    /// Refuses them for a model with an LSTM.
+    pub fn check_without_corrections(&self) -> Result<()> {
+        let flags = self.corrections();
+        ensure!(flags.is_empty(), "{} is for models without an LSTM; leave it out", flags.trim());
+        Ok(())
+    }
 }
 
 /// Seed of what a generator is calibrated on: other drawings than anybody asks for first.
@@ -99,12 +120,16 @@ pub fn run(arguments: Arguments) -> Result<()> {
         name: name.clone(),
         labels: if classifies { dataset.classes.clone() } else { Vec::new() },
         ranges: arguments.ranges,
+        equalize: arguments.equalize,
+        correct_bias: arguments.correct_bias,
         calibration: arguments.calibration,
         prefer: arguments.prefer,
         flash_budget: arguments.flash_budget,
         command: format!(
-            "host export {name} --ranges {} --calibration {}{storage}{chosen}",
-            arguments.ranges, arguments.calibration
+            "host export {name} --ranges {}{} --calibration {}{storage}{chosen}",
+            arguments.ranges,
+            arguments.corrections(),
+            arguments.calibration
         ),
     };
     let exported = match (&samples, &text) {
@@ -112,7 +137,10 @@ pub fn run(arguments: Arguments) -> Result<()> {
             let latents = found.recipe.latents(CALIBRATION_SEED, arguments.calibration)?;
             export::export_on(&onnx, &latents.inputs(), &options)
         }
-        (Samples::Texts(texts), Some(text)) => export::text::export(&onnx, texts, &dataset.words, text, &options),
+        (Samples::Texts(texts), Some(text)) => {
+            arguments.check_without_corrections()?;
+            export::text::export(&onnx, texts, &dataset.words, text, &options)
+        }
         (samples, _) => export::export(&onnx, samples.images()?, &options),
     };
     let exported = exported.with_context(|| source.display().to_string())?;

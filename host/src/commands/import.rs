@@ -9,9 +9,10 @@ use crate::export::inputs::Inputs;
 use crate::export::{self, Exported, Options, external, integer, pack_for, sequence, write};
 use crate::quantize::{Float, Network};
 use anyhow::{Context, Result, ensure};
-use firmware::model::Model;
+use firmware::model::{Model, Parameters};
 use prost::Message;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tract_onnx::pb::ModelProto;
 
@@ -62,6 +63,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 
 fn quantize(arguments: &Arguments, name: &str, onnx: &[u8]) -> Result<Exported> {
     if export::text::has_lstm(onnx)? {
+        arguments.check_without_corrections()?;
         let recurrent = sequence::read(onnx, name)?;
         let inputs = inputs(arguments, &recurrent.entry, || recurrent.noise(NOISE))?;
         let options = options(arguments, name, &inputs, &recurrent.tail)?;
@@ -93,12 +95,16 @@ fn options(arguments: &Arguments, name: &str, inputs: &Inputs, network: &Network
         name: name.into(),
         labels,
         ranges: arguments.ranges,
+        equalize: arguments.equalize,
+        correct_bias: arguments.correct_bias,
         calibration: inputs.len().min(arguments.calibration),
         prefer: arguments.prefer,
         flash_budget: arguments.flash_budget,
         command: format!(
-            "host export {} --calibrate {source} --ranges {}{storage}{named}",
-            arguments.model, arguments.ranges
+            "host export {} --calibrate {source} --ranges {}{}{storage}{named}",
+            arguments.model,
+            arguments.ranges,
+            arguments.corrections()
         ),
     })
 }
@@ -130,7 +136,7 @@ fn fits(exported: &Exported) -> Result<String> {
     Ok(text)
 }
 
-/// What of the board's memory the model would need more of.
+/// What the model would need more of than the board's firmware has: room in flash, the memory set aside for it, operators.
 fn too_much(board: &Board, container: &[u8]) -> Result<Vec<String>> {
     let packed = pack_for(container, board.core.packing())?;
     // Aligned for the parser.
@@ -138,12 +144,35 @@ fn too_much(board: &Board, container: &[u8]) -> Result<Vec<String>> {
     let model: &Model<'_> = twin.model();
     let needed = [
         ("flash for models", packed.len(), board.model.len()),
-        ("RAM", model.arena_bytes() + model.scratch_bytes(), board.ram.len()),
+        ("arena", model.arena_bytes(), board.memory.arena_bytes),
+        ("scratch", model.scratch_bytes(), board.memory.scratch_bytes),
     ];
     let broken = needed.into_iter().filter(|(_, bytes, there)| bytes > there);
-    Ok(broken
-        .map(|(what, bytes, there)| format!("needs {bytes} bytes of {what}, {} too many", bytes - there))
-        .collect())
+    let mut broken: Vec<String> = broken
+        .map(|(what, bytes, there)| {
+            format!("needs {bytes} bytes of {what}, {} more than its firmware has", bytes - there)
+        })
+        .collect();
+    let ops = (0..model.op_count()).filter_map(|index| model.op(index).ok());
+    let missing: BTreeSet<&str> = ops.filter_map(|op| image_op(&op.parameters)).collect();
+    if !board.has_image_ops && !missing.is_empty() {
+        let missing: Vec<&str> = missing.into_iter().collect();
+        broken.push(format!("its firmware is built without {}", missing.join(", ")));
+    }
+    Ok(broken)
+}
+
+/// The feature of the firmware that an operator of larger image nets is.
+fn image_op(parameters: &Parameters<'_>) -> Option<&'static str> {
+    match parameters {
+        Parameters::DepthwiseConv2d(_) => Some("depthwise-conv2d"),
+        Parameters::ConvTranspose2d(_) => Some("conv-transpose2d"),
+        Parameters::Add(_) => Some("add"),
+        Parameters::Concat(_) => Some("concat"),
+        Parameters::Slice(_) => Some("slice"),
+        Parameters::AveragePool2d(_) => Some("average-pool2d"),
+        _ => None,
+    }
 }
 
 fn largest(budget: &Budget) -> String {
@@ -192,6 +221,26 @@ mod tests {
 
     fn weights(model: &mut ModelProto) -> &mut TensorProto {
         &mut model.graph.as_mut().unwrap().initializer[0]
+    }
+
+    #[test]
+    fn what_a_board_lacks_is_said() {
+        let verdicts = |side: usize| {
+            let model = Sketch::new(&[1, side, side], 85)
+                .node("Conv", &[&[4, 1, 3, 3]], vec![])
+                .node("GlobalAveragePool", &[], vec![])
+                .finish(&[4, 1, 1]);
+            let line = Line::parse_from(["export", "net.onnx", "--dry-run"]);
+            let exported = quantize(&line.arguments, "net", &model.encode_to_vec()).unwrap();
+            let too_much = |name: &str| too_much(crate::device::board(name).unwrap(), &exported.container).unwrap();
+            ["mps2-an386", "microbit", "rpi-pico2"].map(too_much)
+        };
+        let without = "its firmware is built without average-pool2d".to_owned();
+        assert_eq!(verdicts(20), [vec![], vec![without.clone()], vec![]]);
+        // 200 · 200 and 198 · 198 · 4 bytes lie side by side.
+        let beyond =
+            |there: usize| format!("needs 196816 bytes of arena, {} more than its firmware has", 196_816 - there);
+        assert_eq!(verdicts(200), [vec![beyond(131_072)], vec![beyond(7168), without], vec![]]);
     }
 
     #[test]

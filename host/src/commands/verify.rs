@@ -6,7 +6,7 @@ use crate::dataset::{self, Samples};
 use crate::device::{Board, Session, board};
 use crate::export::inputs::Inputs;
 use crate::export::sequence::{self, Recurrent};
-use crate::export::{self, pack_for};
+use crate::export::{self, pack_for, qdq};
 use crate::quantize::{Affine, Network};
 use crate::recipe;
 use crate::twin::Twin;
@@ -164,7 +164,9 @@ fn compare(artifacts: &Artifacts, board: Option<&'static Board>, inputs: &Inputs
     let network = export::read(&float, &artifacts.name)?;
     let container = read(&artifacts.container())?;
     let mut float_runtime = OnnxRuntime::float(&float, &network)?;
-    let mut qdq_runtime = OnnxRuntime::int8(&read(&artifacts.int8_onnx())?, &network)?;
+    let int8_onnx = read(&artifacts.int8_onnx())?;
+    let mut qdq_runtime = OnnxRuntime::int8(&int8_onnx, &network)?;
+    let divisors = qdq::divisors(&int8_onnx, &network)?;
     let mut the_twin = Twin::new(&container)?;
     let mut tract = Tract::new(&float, &network)?;
     let count = inputs.len();
@@ -172,13 +174,17 @@ fn compare(artifacts: &Artifacts, board: Option<&'static Board>, inputs: &Inputs
 
     let mut agreeing = 0;
     let mut float = |index| float_runtime.run(inputs.float(index));
-    let twin = verify::compare(&network, count, &mut float, |index| verify::twin(&mut the_twin, &int8[index]))?;
+    let twin = verify::compare(&network, count, &mut float, |index| {
+        Ok(verify::multiplied(verify::twin(&mut the_twin, &int8[index])?, &divisors))
+    })?;
     for (index, int8) in int8.iter().enumerate() {
         let answers = [float(index)?, verify::twin(&mut the_twin, int8)?];
         let [ours, theirs] = answers.map(|layers| layers[network.output].as_deref().and_then(largest));
         agreeing += usize::from(ours == theirs);
     }
-    let qdq = verify::compare(&network, count, &mut float, |index| qdq_runtime.run(inputs.float(index)))?;
+    let qdq = verify::compare(&network, count, &mut float, |index| {
+        Ok(verify::multiplied(qdq_runtime.run(inputs.float(index))?, &divisors))
+    })?;
     let second =
         verify::compare(&network, count.min(SECOND_OPINIONS), &mut float, |index| tract.run(inputs.float(index)))?;
     ensure!(second.len() == 1, "tract gave {} layers to compare instead of the answer alone", second.len());

@@ -66,8 +66,28 @@ pub struct Board {
     pub machine: Option<MachineSpec>,
     /// Its firmware has the feature `defmt`, a log: flash has room for it beside the model.
     pub has_log: bool,
+    /// What its firmware sets aside for a model.
+    pub memory: Memory,
+    /// Its firmware has the operators of larger image nets.
+    pub has_image_ops: bool,
     /// USB vendor and product ids of the probe that sits on the board, where the board exists.
     pub usb: Option<(u16, u16)>,
+}
+
+/// What a firmware sets aside for a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub arena_bytes: usize,
+    pub scratch_bytes: usize,
+}
+
+impl Memory {
+    const fn kilobytes(arena: usize, scratch: usize) -> Self {
+        Self { arena_bytes: arena << 10, scratch_bytes: scratch << 10 }
+    }
+
+    /// Of the MPS boards, which share their program.
+    const MPS: Self = Self::kilobytes(128, 56);
 }
 
 /// Arm's MPS boards.
@@ -86,6 +106,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 25_000_000,
         machine: Some(MachineSpec { name: "mps2-an386", arguments: &[], code: 0..0x0010_0000, clock: 0x4002_8018 }),
         has_log: true,
+        memory: Memory::MPS,
+        has_image_ops: true,
         usb: None,
     },
     Board {
@@ -99,6 +121,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 25_000_000,
         machine: Some(MachineSpec { name: "mps2-an500", arguments: &[], code: 0..0x0010_0000, clock: 0x4002_8018 }),
         has_log: true,
+        memory: Memory::MPS,
+        has_image_ops: true,
         usb: None,
     },
     Board {
@@ -117,6 +141,8 @@ pub static BOARDS: &[Board] = &[
             clock: 0x5030_2018,
         }),
         has_log: true,
+        memory: Memory::MPS,
+        has_image_ops: true,
         usb: None,
     },
     Board {
@@ -130,6 +156,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 20_000_000,
         machine: Some(MachineSpec { name: "mps3-an547", arguments: &[], code: 0..0x0008_0000, clock: 0x5930_2018 }),
         has_log: true,
+        memory: Memory::MPS,
+        has_image_ops: true,
         usb: None,
     },
     Board {
@@ -143,6 +171,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 25_000_000,
         machine: Some(MachineSpec { name: "mps2-an385", arguments: &[], code: 0..0x0010_0000, clock: 0x4002_8018 }),
         has_log: true,
+        memory: Memory::MPS,
+        has_image_ops: true,
         usb: None,
     },
     Board {
@@ -156,6 +186,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 16_000_000,
         machine: Some(MachineSpec { name: "microbit", arguments: &[], code: 0..0x0004_0000, clock: 0x4000_8540 }),
         has_log: false,
+        memory: Memory { arena_bytes: 7168, scratch_bytes: 3584 },
+        has_image_ops: false,
         usb: Some((0x0D28, 0x0204)),
     },
     Board {
@@ -169,6 +201,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 64_000_000,
         machine: None,
         has_log: true,
+        memory: Memory::kilobytes(128, 32),
+        has_image_ops: true,
         usb: Some((0x1366, 0x1051)),
     },
     Board {
@@ -182,6 +216,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 216_000_000,
         machine: None,
         has_log: true,
+        memory: Memory::kilobytes(160, 48),
+        has_image_ops: true,
         usb: Some((0x0483, 0x374B)),
     },
     Board {
@@ -195,6 +231,8 @@ pub static BOARDS: &[Board] = &[
         clock_hz: 150_000_000,
         machine: None,
         has_log: true,
+        memory: Memory::kilobytes(256, 64),
+        has_image_ops: true,
         usb: Some((0x2E8A, 0x000C)),
     },
 ];
@@ -319,6 +357,30 @@ mod tests {
             let unit = if length.ends_with('M') { 1 << 20 } else { 1 << 10 };
             let bytes = length.trim_end_matches(['K', 'M']).parse::<u32>().unwrap() * unit;
             assert_eq!(start..start + bytes, board.model, "{}", board.name);
+        }
+    }
+
+    /// What the boards' programs and manifests say of themselves.
+    #[test]
+    fn the_table_agrees_with_the_boards_programs() {
+        let read = |path: String| std::fs::read_to_string(format!("{}/../boards/{path}", env!("CARGO_MANIFEST_DIR")));
+        for board in BOARDS {
+            let own = read(format!("{}/src/main.rs", board.name)).unwrap();
+            let program = if own.contains("ARENA_BYTES") { own } else { read("common/src/mps.rs".into()).unwrap() };
+            let constant = |name: &str| -> usize {
+                let behind = program.split(&format!("const {name}: usize = ")).nth(1).unwrap();
+                behind
+                    .split(';')
+                    .next()
+                    .unwrap()
+                    .split('*')
+                    .map(|factor| factor.trim().parse::<usize>().unwrap())
+                    .product()
+            };
+            let memory = Memory { arena_bytes: constant("ARENA_BYTES"), scratch_bytes: constant("SCRATCH_BYTES") };
+            assert_eq!(memory, board.memory, "{}", board.name);
+            let manifest = read(format!("{}/Cargo.toml", board.name)).unwrap();
+            assert_eq!(manifest.contains("image-ops"), board.has_image_ops, "{}", board.name);
         }
     }
 

@@ -38,6 +38,8 @@ fn exported() -> Exported {
         name: "test".into(),
         labels: Vec::new(),
         ranges: Method::MinMax,
+        equalize: false,
+        correct_bias: false,
         calibration: 24,
         prefer: Prefer::default(),
         flash_budget: None,

@@ -26,6 +26,8 @@
 pub mod budget;
 mod constants;
 pub mod container;
+#[cfg(test)]
+mod correction_tests;
 mod cost;
 pub mod external;
 pub mod fuse;
@@ -57,7 +59,7 @@ pub use pack::pack_for;
 pub use prefer::Prefer;
 
 use crate::dataset::Images;
-use crate::quantize::{Affine, Float, Method, Network, calibrate, quantize};
+use crate::quantize::{Affine, Float, Method, Network, bias, calibrate, equalize, quantize};
 use anyhow::{Context, Result, ensure};
 use budget::{Budget, CalibrationFacts};
 use golden::Golden;
@@ -73,6 +75,10 @@ pub struct Options {
     /// Names of the answer's values; empty where the model does not classify.
     pub labels: Vec<String>,
     pub ranges: Method,
+    /// Whether channels between two layers are brought to one size first.
+    pub equalize: bool,
+    /// Whether biases take off what rounding adds on average.
+    pub correct_bias: bool,
     /// Images to calibrate on, spread evenly over those given.
     pub calibration: usize,
     pub prefer: Prefer,
@@ -129,15 +135,27 @@ fn quantized(
     affine: Option<Affine>,
     options: &Options,
 ) -> Result<Exported> {
-    let calibration = calibrate::calibrate(network, input, options.calibration, affine, options.ranges)?;
-    let quantized = quantize(network, &calibration)?;
+    let (mut network, count) = (network.clone(), options.calibration);
+    let divisors = if options.equalize {
+        equalize::equalize(&mut network, input, count)
+    } else {
+        vec![None; network.tensors.len()]
+    };
+    let calibration = calibrate::calibrate(&network, input, count, affine, options.ranges)?;
+    let mut quantized = quantize(&network, &calibration)?;
+    if options.correct_bias {
+        bias::correct(&mut network, &quantized, input, count)?;
+        quantized = quantize(&network, &calibration)?;
+    }
     let plan = plan::plan(&plan::blocks(&quantized));
     let container = container::container(&quantized, &plan, &options.labels)?;
     let container = prefer::prefer(&container, options.prefer, options.flash_budget)?;
     let packed = pack::packings(&container)?;
     let calibrated = CalibrationFacts { ranges: options.ranges, images: options.calibration };
     let budget = Budget::new(&quantized, &calibration, &plan, &packed, options.command.clone(), calibrated)?;
-    let int8_onnx = qdq::qdq(&quantized).encode_to_vec();
+    let mut int8_onnx = qdq::qdq(&quantized);
+    qdq::note_divisors(&mut int8_onnx, &network, &divisors);
+    let int8_onnx = int8_onnx.encode_to_vec();
     let golden = Golden::new(&container)?;
     Ok(Exported { float_onnx: onnx.to_vec(), int8_onnx, container, golden, budget })
 }

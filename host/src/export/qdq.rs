@@ -5,9 +5,12 @@
 //! float scales, so that it may differ from the integer arithmetic by one step at ties.
 
 use super::proto::{batched, constant, float, int, ints, model, node};
+use crate::quantize::equalize::Divisors;
 use crate::quantize::{Affine, Bounds, Function, Int8, Kind, Network, Op, Quantized, Shape, Tensor, Window};
-use std::collections::{HashMap, HashSet};
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
+use anyhow::{Context, Result};
+use prost::Message;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
 
 /// Name of the value that holds tensor `index`, as the real numbers that its integers stand for, in the QDQ model.
 pub fn value_name<P>(network: &Network<P>, index: usize) -> String {
@@ -45,6 +48,37 @@ pub fn qdq(quantized: &Quantized) -> ModelProto {
         ..Default::default()
     };
     model(graph)
+}
+
+/// Key of the model's metadata under which [`note_divisors`] writes.
+const DIVISORS: &str = "channel divisors";
+
+/// Notes in `model` what channels of the tensors of `network` have been divided by, as JSON: without it, nobody could compare them
+/// with the float model's.
+pub fn note_divisors<P>(model: &mut ModelProto, network: &Network<P>, divisors: &Divisors) {
+    let named = network.tensors.iter().zip(divisors);
+    let named: BTreeMap<&str, &Vec<f32>> =
+        named.filter_map(|(tensor, divisors)| Some((tensor.name.as_str(), divisors.as_ref()?))).collect();
+    if !named.is_empty() {
+        let value = serde_json::json!(named).to_string();
+        model.metadata_props.push(StringStringEntryProto { key: DIVISORS.into(), value });
+    }
+}
+
+/// What [`note_divisors`] has noted in the serialized int8 model `onnx` of `network`.
+///
+/// # Errors
+/// A broken file.
+pub fn divisors<P>(onnx: &[u8], network: &Network<P>) -> Result<Divisors> {
+    let model = ModelProto::decode(onnx).context("the int8 ONNX file is broken; export the model again")?;
+    let noted = model.metadata_props.iter().find(|entry| entry.key == DIVISORS);
+    let named: BTreeMap<String, Vec<f32>> = match noted {
+        Some(entry) => {
+            serde_json::from_str(&entry.value).context("the int8 ONNX file's notes are broken; export it again")?
+        }
+        None => BTreeMap::new(),
+    };
+    Ok(network.tensors.iter().map(|tensor| named.get(&tensor.name).cloned()).collect())
 }
 
 /// Dimensions of an input of `shape`, without the batch.

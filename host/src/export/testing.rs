@@ -24,6 +24,8 @@ pub fn options(labels: usize) -> Options {
         name: "test".into(),
         labels: (0..labels).map(|label| label.to_string()).collect(),
         ranges: Method::MinMax,
+        equalize: false,
+        correct_bias: false,
         calibration: 16,
         prefer: Prefer::default(),
         flash_budget: None,

@@ -48,6 +48,8 @@ fn attempt_sequence(onnx: &[u8]) -> Result<Vec<u8>> {
         name: "trial".into(),
         labels: Vec::new(),
         ranges: Method::MinMax,
+        equalize: false,
+        correct_bias: false,
         calibration: 1,
         prefer: Prefer::default(),
         flash_budget: None,

@@ -30,24 +30,24 @@ impl<'n> Evaluator<'n> {
         let network = self.network;
         let mut tensors = vec![Vec::new(); network.tensors.len()];
         tensors[network.input] = input.to_vec();
-        for (op, weights) in network.ops.iter().zip(&self.transposed) {
+        for (index, op) in network.ops.iter().enumerate() {
             let source = &tensors[op.inputs[0]];
             let (from, to) = (network.input_shape(op), network.output_shape(op));
             tensors[op.output] = match &op.kind {
-                Kind::Conv2d { parameters, window, bounds, pool } => {
+                Kind::Conv2d { bounds, pool, .. } => {
                     let whole = Shape { height: to.height * pool[0], width: to.width * pool[1], ..to };
-                    let mut values = conv2d(source, from, weights, &parameters.bias, window, whole);
+                    let mut values = self.sums(index, source);
                     clamp(&mut values, *bounds);
                     let pool = Window { kernel: *pool, stride: *pool, padding: [0; 4] };
                     if pool.kernel == [1, 1] { values } else { max_pool2d(&values, whole, &pool, to) }
                 }
-                Kind::DepthwiseConv2d { parameters, window, bounds } => {
-                    let mut values = depthwise_conv2d(source, from, weights, &parameters.bias, window, to);
+                Kind::DepthwiseConv2d { bounds, .. } | Kind::Dense { bounds, .. } => {
+                    let mut values = self.sums(index, source);
                     clamp(&mut values, *bounds);
                     values
                 }
-                Kind::ConvTranspose2d { parameters, window, function } => {
-                    let mut values = conv_transpose2d(source, from, weights, &parameters.bias, window, to);
+                Kind::ConvTranspose2d { function, .. } => {
+                    let mut values = self.sums(index, source);
                     if let Some(function) = function {
                         values.iter_mut().for_each(|value| *value = function.apply(*value));
                     }
@@ -86,15 +86,33 @@ impl<'n> Evaluator<'n> {
                 }
                 Kind::MaxPool2d { window } => max_pool2d(source, from, window, to),
                 Kind::Lookup { function } => source.iter().map(|&x| function.apply(x)).collect(),
-                Kind::Dense { parameters, bounds } => {
-                    let mut values = parameters.bias.clone();
-                    accumulate(&mut values, source, weights);
-                    clamp(&mut values, *bounds);
-                    values
-                }
             };
         }
         tensors
+    }
+
+    /// What op number `index` makes of `input` before bounds, pool and function, place by place; nothing of an op without weights.
+    pub fn sums(&self, index: usize, input: &[f32]) -> Vec<f32> {
+        let (op, weights) = (&self.network.ops[index], &self.transposed[index]);
+        let (from, to) = (self.network.input_shape(op), self.network.output_shape(op));
+        match &op.kind {
+            Kind::Conv2d { parameters, window, pool, .. } => {
+                let whole = Shape { height: to.height * pool[0], width: to.width * pool[1], ..to };
+                conv2d(input, from, weights, &parameters.bias, window, whole)
+            }
+            Kind::DepthwiseConv2d { parameters, window, .. } => {
+                depthwise_conv2d(input, from, weights, &parameters.bias, window, to)
+            }
+            Kind::ConvTranspose2d { parameters, window, .. } => {
+                conv_transpose2d(input, from, weights, &parameters.bias, window, to)
+            }
+            Kind::Dense { parameters, .. } => {
+                let mut values = parameters.bias.clone();
+                accumulate(&mut values, input, weights);
+                values
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

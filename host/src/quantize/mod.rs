@@ -11,15 +11,19 @@
 //! | [`calibrate`] | which range each activation takes over a set of images |
 //! | [`affine`] | scale and zero point of an activation; multiplier and left shift of a layer |
 //! | [`bounds`] | what an output is clamped to |
+//! | [`equalize`] | channels of one tensor brought to one size, before ranges are taken |
+//! | [`bias`] | what rounding adds on average, taken off |
 //! | [`weights`] | int8 weights, int32 biases, accumulator bounds |
 //! | [`lstm`] | a recurrence in float and in int8 |
 //! | [`codebook`] | a table of vectors as bytes that stand for parts of them |
 //! | [`four_bit`] | a table of vectors as four bits a value and a multiplier a row |
 
 pub mod affine;
+pub mod bias;
 pub mod bounds;
 pub mod calibrate;
 pub mod codebook;
+pub mod equalize;
 pub mod float;
 pub mod four_bit;
 pub mod gate_basis;

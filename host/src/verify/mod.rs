@@ -14,6 +14,7 @@ pub use difference::Difference;
 pub use onnxruntime::OnnxRuntime;
 pub use tract::Tract;
 
+use crate::quantize::equalize::Divisors;
 use crate::quantize::{Affine, Network};
 use crate::twin::{Twin, integers};
 use anyhow::{Result, ensure};
@@ -42,6 +43,15 @@ pub fn twin(twin: &mut Twin, input: &[i8]) -> Result<Activations> {
         Some(values)
     };
     Ok(twin.model().tensors().zip(bytes).map(real).collect())
+}
+
+/// The values as they were before their channels were divided.
+pub fn multiplied(mut layers: Activations, divisors: &Divisors) -> Activations {
+    for (values, divisors) in layers.iter_mut().zip(divisors) {
+        let (Some(values), Some(divisors)) = (values, divisors) else { continue };
+        values.iter_mut().zip(divisors.iter().cycle()).for_each(|(value, divisor)| *value *= divisor);
+    }
+    layers
 }
 
 /// Compares two ways over the inputs `0..count`; layers without a value in either are left out.
