@@ -3,7 +3,7 @@
 use crate::kernels::{optimized, reference};
 use crate::model::format::{
     OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING,
-    OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_SLICE,
+    OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_MULTIPLY, OP_SLICE,
 };
 use crate::model::{Element, Error, Model, Parameters, Tensor, built};
 use crate::words;
@@ -121,6 +121,9 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             }
             (Parameters::Add(add), _) if built(OP_ADD) => {
                 optimized::add(add, [input, other(0)?], words::as_i8_mut(output))
+            }
+            (Parameters::Multiply(multiply), _) if built(OP_MULTIPLY) => {
+                optimized::multiply(multiply, [input, other(0)?], words::as_i8_mut(output))
             }
             (Parameters::Concat(concat), _) if built(OP_CONCAT) => {
                 reference::concat(concat, [input, other(0)?, other(1)?], words::as_i8_mut(output));

@@ -3,7 +3,7 @@
 mod common;
 
 use common::tensor;
-use firmware::kernels::{Add, Concat, Shape, Slice, optimized, reference};
+use firmware::kernels::{Add, Concat, Multiply, Shape, Slice, optimized, reference};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, Parameters};
 use firmware::model::{Element, Error, Model, Preference, Tensor};
@@ -69,6 +69,45 @@ proptest! {
             inputs.iter().zip(runs).for_each(|(input, run)| expected.extend(&input[place * run..(place + 1) * run]));
         }
         prop_assert_eq!(output, expected);
+    }
+}
+
+proptest! {
+    /// Against integers of 128 bits; a side that the second one lacks counts for all.
+    #[test]
+    fn products_are_exact(
+        sides in prop::array::uniform3(1usize..=4),
+        lacking: [bool; 3],
+        zero_points: [i8; 2],
+        zero_point: i8,
+        multiplier in 0..=i32::MAX,
+        left_shift in 0u8..=15,
+        bounds in (-128i8..0, 0i8..=127),
+        values in prop::collection::vec(prop_oneof![any::<i8>(), Just(-128), Just(127)], 128),
+    ) {
+        let shape = |[height, width, channels]: [usize; 3]| Shape { height, width, channels };
+        let others: [usize; 3] = std::array::from_fn(|axis| if lacking[axis] { 1 } else { sides[axis] });
+        let (output_min, output_max) = bounds;
+        let (shape, other) = (shape(sides), shape(others));
+        let product =
+            Multiply { shape, other, zero_points, multiplier, left_shift, zero_point, output_min, output_max };
+        prop_assert!(product.reaches());
+        let (a, b) = (&values[..shape.elements()], &values[64..64 + other.elements()]);
+        let mut expected = Vec::new();
+        for (index, &value) in a.iter().enumerate() {
+            let place = [index / sides[2] / sides[1], index / sides[2] % sides[1], index % sides[2]];
+            let at: [usize; 3] = std::array::from_fn(|axis| if lacking[axis] { 0 } else { place[axis] });
+            let factor = b[(at[0] * others[1] + at[1]) * others[2] + at[2]];
+            let [x, y] = [(value, zero_points[0]), (factor, zero_points[1])].map(|(x, zero)| i128::from(x) - i128::from(zero));
+            let twice = 2 * ((x * y) << left_shift) * i128::from(multiplier) + (1 << 32);
+            let value = i128::from(zero_point) + twice.div_euclid(2 << 32);
+            expected.push(value.clamp(output_min.into(), output_max.into()) as i8);
+        }
+        for kernel in [reference::multiply, optimized::multiply] {
+            let mut output = vec![77; a.len()];
+            kernel(&product, [a, b], &mut output);
+            prop_assert_eq!(&output, &expected);
+        }
     }
 }
 
@@ -193,6 +232,15 @@ fn what_no_kernel_can_do_is_refused() {
         tensors[0].scale = 0.5;
     };
     assert_eq!(refused(concat([Some(1), None], 2), &other_scale), mismatch);
+    let multiply = |multiplier, left_shift| Parameters::Multiply { other: 1, multiplier, left_shift, bounds: whole };
+    assert_eq!(refused(multiply(1, 15), &|_| ()), None);
+    assert_eq!(refused(multiply(1, 16), &|_| ()), out_of_range);
+    assert_eq!(refused(multiply(-1, 0), &|_| ()), out_of_range);
+    assert_eq!(refused(multiply(1, 0), &|tensors| tensors[2].shape.width = 2), mismatch);
+    // The first one is the longer one, and what makes the second of it reads all of it.
+    let shorter = |tensors: &mut Vec<Tensor>| tensors[..2].iter_mut().for_each(|tensor| tensor.shape.height = 1);
+    assert_eq!(refused(multiply(1, 0), &shorter), mismatch);
+
     let slice = |starts, steps| Parameters::Slice { starts, steps };
     let narrow = |tensors: &mut Vec<Tensor>| tensors[2].shape.channels = 2;
     assert_eq!(refused(slice([0, 0, 2], [1; 3]), &narrow), None);

@@ -23,7 +23,7 @@ type Zoo = (&'static str, ModelProto, &'static [usize], i64);
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("name a folder to write into")?;
     fs::create_dir_all(&folder)?;
-    let zoo: [Zoo; 15] = [
+    let zoo: [Zoo; 16] = [
         ("resnet8", resnet8(), &[3, 32, 32], 18),
         ("ds-cnn", ds_cnn(), &[1, 49, 10], 18),
         ("mobilenet-v1-025", mobilenet(), &[3, 96, 96], 18),
@@ -35,6 +35,7 @@ fn main() -> Result<()> {
         ("sequence", sequence(), &[6, 64], 14),
         ("channels-last", channels_last(), &[16, 16, 3], 22),
         ("shuffled", shuffled(), &[3, 20, 20], 13),
+        ("excited", excited(), &[3, 18, 18], 18),
         ("lstm-features", lstm_features(), &[32, 8], 14),
         // Tokens, by PyTorch: host/tests/zoo/export.py.
         ("lstm-tokens", ModelProto::decode(&include_bytes!("../tests/zoo/torch-lstm.onnx")[..])?, &[24], 14),
@@ -194,6 +195,25 @@ fn separable() -> ModelProto {
     let sum = sketch.last().to_owned();
     let sketch = sketch.node_of("Concat", &[&sum, &input], &[], vec![int("axis", 1)]);
     head(sketch.conv_relu([16, 16, 1, 1], 1, 1), 16, 5)
+}
+
+/// A block whose channels are weighed by what all places say together, and whose places by what all channels say.
+fn excited() -> ModelProto {
+    let sketch = Sketch::initialized(&[3, 18, 18], 13).conv_relu([12, 3, 3, 3], 2, 1);
+    let all = sketch.last().to_owned();
+    let sketch = sketch
+        .node("GlobalAveragePool", &[], vec![])
+        .node("Conv", &[&[4, 12, 1, 1], &[4]], vec![])
+        .node("Relu", &[], vec![])
+        .node("Conv", &[&[12, 4, 1, 1], &[12]], vec![])
+        .node("Sigmoid", &[], vec![]);
+    let gate = sketch.last().to_owned();
+    let sketch = sketch.node_of("Mul", &[&all, &gate], &[], vec![]);
+    let weighed = sketch.last().to_owned();
+    let sketch = sketch.node("Conv", &[&[1, 12, 1, 1], &[1]], vec![]).node("Sigmoid", &[], vec![]);
+    let places = sketch.last().to_owned();
+    let sketch = sketch.node_of("Mul", &[&places, &weighed], &[], vec![]);
+    head(sketch.conv_relu([16, 12, 3, 3], 2, 1), 16, 5)
 }
 
 /// The middle of a picture; then half of the channels go through a block and the other half past it (Ma et al. 2018).

@@ -209,6 +209,35 @@ impl Add {
     }
 }
 
+/// Product of two activations, each side of the second as long as the first's, or 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Multiply {
+    /// Shape of the first one, and of the output.
+    pub shape: Shape,
+    /// Shape of the second one.
+    pub other: Shape,
+    /// The integers that stand for 0.0 in both.
+    pub zero_points: [i8; 2],
+    /// From products to outputs, in `0..2³¹`, see [`OutputStage`].
+    pub multiplier: i32,
+    /// Bits that a product is shifted left before the multiplication, 0 to 15.
+    pub left_shift: u8,
+    /// The integer that stands for 0.0 in the output.
+    pub zero_point: i8,
+    /// Lower bound of the output.
+    pub output_min: i8,
+    /// Upper bound of the output, not below the lower one.
+    pub output_max: i8,
+}
+
+impl Multiply {
+    /// Whether the second one has a value for each of the first's.
+    pub fn reaches(&self) -> bool {
+        let [own, other] = [self.shape, self.other].map(|shape| [shape.height, shape.width, shape.channels]);
+        own.into_iter().zip(other).all(|(own, other)| other == own || other == 1)
+    }
+}
+
 /// Activations one behind the other along an axis: for each of `count` places, a run of values of each input.
 #[derive(Clone, Copy, Debug)]
 pub struct Concat {

@@ -3,7 +3,7 @@
 use super::gates;
 use super::{
     Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, EmbeddingTable, Lookup,
-    Lstm, MaxPool2d, OutputStage, Shape, Slice,
+    Lstm, MaxPool2d, Multiply, OutputStage, Shape, Slice,
 };
 
 /// `y[o,y,x] = max over the pool's window of requantize(bias[o] + Σ w[o,ky,kx,c] · x[…])`.
@@ -59,6 +59,22 @@ pub fn add(add: &Add, [a, b]: [&[i8]; 2], output: &mut [i8]) {
         let rounded = (2 * sum + (1 << add.shift)) >> (add.shift + 1);
         let value = i64::from(add.zero_point) + rounded;
         *output = value.clamp(add.output_min.into(), add.output_max.into()) as i8;
+    }
+}
+
+/// `y[y,x,c] = clamp(zero_point + ((((a[y,x,c] − zₐ)·(b[y,x,c] − z_b) << left_shift)·m + 2³¹) >> 32))`; of a row, column or channel
+/// that b has alone, every y, x or c is that one.
+pub fn multiply(multiply: &Multiply, [a, b]: [&[i8]; 2], output: &mut [i8]) {
+    let (Shape { height, width, channels }, other) = (multiply.shape, multiply.other);
+    let [zero_a, zero_b] = multiply.zero_points.map(i64::from);
+    for (index, output) in output.iter_mut().enumerate().take(height * width * channels) {
+        let [y, x, channel] = [index / channels / width, index / channels % width, index % channels];
+        let [y, x, channel] = [y.min(other.height - 1), x.min(other.width - 1), channel.min(other.channels - 1)];
+        let factor = b[(y * other.width + x) * other.channels + channel];
+        let product = (i64::from(a[index]) - zero_a) * (i64::from(factor) - zero_b);
+        let rounded = ((product << multiply.left_shift) * i64::from(multiply.multiplier) + (1 << 31)) >> 32;
+        let value = i64::from(multiply.zero_point) + rounded;
+        *output = value.clamp(multiply.output_min.into(), multiply.output_max.into()) as i8;
     }
 }
 

@@ -103,6 +103,17 @@ pub enum Parameters {
         /// Lower and upper bound of the output.
         bounds: [i8; 2],
     },
+    /// Product of two activations.
+    Multiply {
+        /// Index of the second tensor read, each side of which is as long as the first's, or 1.
+        other: u16,
+        /// In `0..2³¹`.
+        multiplier: i32,
+        /// 0 to 15.
+        left_shift: u8,
+        /// Lower and upper bound of the output.
+        bounds: [i8; 2],
+    },
     /// Two or three activations one behind the other.
     Concat {
         /// Indices of the second and, perhaps, the third tensor read.
@@ -232,6 +243,7 @@ impl ModelBuilder {
             Parameters::Lstm { .. } => (variant.lstm_scratch_bytes)(input.shape.channels, self.channels(op.output)),
             Parameters::Dense { .. }
             | Parameters::Add { .. }
+            | Parameters::Multiply { .. }
             | Parameters::Concat { .. }
             | Parameters::Slice { .. }
             | Parameters::MaxPool2d { .. }

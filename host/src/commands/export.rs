@@ -19,7 +19,7 @@ pub const CALIBRATION: usize = 1000;
 /// Quantize a trained model to int8 and write the artifacts
 ///
 /// Of ONNX, these run on a board: Conv (grouped, depthwise, dilated, one- and two-dimensional), Gemm and MatMul with constant
-/// weights, Add and Sub, Mul and Div by constants, Concat, Slice, Split and Gather by constants, Gather of an embedding and LSTM at the start, MaxPool, AveragePool and their global forms, ReduceMean,
+/// weights, Add, Sub and Mul, Div by constants, Concat, Slice, Split and Gather by constants, Gather of an embedding and LSTM at the start, MaxPool, AveragePool and their global forms, ReduceMean,
 /// BatchNormalization, Relu, Clip, Sigmoid, HardSigmoid, HardSwish, x · sigmoid(x), Pad before Conv, Flatten, Reshape,
 /// Transpose, Squeeze, Unsqueeze, Identity, Dropout, Cast to float, Softmax and ArgMax at the end; quantized models in QDQ form and with QLinear operators
 #[derive(clap::Args)]

@@ -168,6 +168,7 @@ fn image_op(parameters: &Parameters<'_>) -> Option<&'static str> {
         Parameters::DepthwiseConv2d(_) => Some("depthwise-conv2d"),
         Parameters::ConvTranspose2d(_) => Some("conv-transpose2d"),
         Parameters::Add(_) => Some("add"),
+        Parameters::Multiply(_) => Some("multiply"),
         Parameters::Concat(_) => Some("concat"),
         Parameters::Slice(_) => Some("slice"),
         Parameters::AveragePool2d(_) => Some("average-pool2d"),

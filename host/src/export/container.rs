@@ -87,6 +87,11 @@ pub(super) fn op_spec(op: &Op<Int8>, quantized: &Quantized, place: &dyn Fn(usize
                 .with_context(|| format!("layer {}", op.name))?;
             Parameters::Add { other: place(op.inputs[1]), multipliers, shift, bounds: bounds.int8(output) }
         }
+        Kind::Multiply { bounds } => {
+            let (multiplier, left_shift) =
+                affine::product([input, affine(op.inputs[1])], output).with_context(|| format!("layer {}", op.name))?;
+            Parameters::Multiply { other: place(op.inputs[1]), multiplier, left_shift, bounds: bounds.int8(output) }
+        }
         Kind::Concat { axis } => Parameters::Concat { others: [other(1), other(2)], axis: *axis as u8 },
         Kind::Slice { starts, steps } => Parameters::Slice { starts: *starts, steps: *steps },
         Kind::AveragePool2d { window, padded, bounds } => {

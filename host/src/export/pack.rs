@@ -109,6 +109,12 @@ fn repacked(op: &Op<'_>, Form { packing, preference }: Form) -> OpSpec {
             shift: add.shift,
             bounds: [add.output_min, add.output_max],
         },
+        Parsed::Multiply(multiply) => Parameters::Multiply {
+            other: op.others[0].unwrap_or(NO_TENSOR),
+            multiplier: multiply.multiplier,
+            left_shift: multiply.left_shift,
+            bounds: [multiply.output_min, multiply.output_max],
+        },
         Parsed::Concat(concat) => Parameters::Concat { others: op.others, axis: concat.axis as u8 },
         Parsed::Slice(slice) => Parameters::Slice { starts: slice.starts, steps: slice.steps },
         Parsed::AveragePool2d(pool) => {

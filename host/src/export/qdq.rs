@@ -110,9 +110,13 @@ impl Writer<'_> {
     fn op(&mut self, op: &Op<Int8>) {
         let network = &self.quantized.network;
         let (from, tensor) = (network.tensors[op.inputs[0]].shape, &network.tensors[op.output]);
-        let stays_vector =
-            matches!(op.kind, Kind::Lookup { .. } | Kind::Add { .. } | Kind::Concat { .. } | Kind::Slice { .. });
-        let is_vector = stays_vector && op.inputs.iter().any(|input| self.vectors.contains(input));
+        let stays_vector = matches!(
+            op.kind,
+            Kind::Lookup { .. } | Kind::Add { .. } | Kind::Multiply { .. } | Kind::Concat { .. } | Kind::Slice { .. }
+        );
+        // A product is what its first input is: the second may be a vector of one number a channel.
+        let shaping = if matches!(op.kind, Kind::Multiply { .. }) { &op.inputs[..1] } else { &op.inputs };
+        let is_vector = stays_vector && shaping.iter().any(|input| self.vectors.contains(input));
         if is_vector || matches!(op.kind, Kind::Dense { .. }) {
             self.vectors.insert(op.output);
         }
@@ -164,6 +168,10 @@ impl Writer<'_> {
             Kind::Add { subtract, bounds } => {
                 let operator = if *subtract { "Sub" } else { "Add" };
                 self.nodes.push(node(operator, &[&sources[0], &sources[1]], &format!("{name}.sum"), Vec::new()));
+                source = self.bounded(name, *bounds);
+            }
+            Kind::Multiply { bounds } => {
+                self.nodes.push(node("Mul", &[&sources[0], &sources[1]], &format!("{name}.sum"), Vec::new()));
                 source = self.bounded(name, *bounds);
             }
             Kind::Concat { axis } => {

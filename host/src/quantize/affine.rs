@@ -83,6 +83,17 @@ pub fn sum(inputs: [Affine; 2], output: Affine, subtract: bool) -> Result<([i32;
     Ok((multipliers, shift))
 }
 
+/// Multiplier and left shift of the products of two activations.
+pub fn product(inputs: [Affine; 2], output: Affine) -> Result<(i32, u8)> {
+    let ratio = f64::from(inputs[0].scale) * f64::from(inputs[1].scale) / f64::from(output.scale);
+    let shift = left_shift(&[ratio]);
+    ensure!(
+        255 * 255i64 << shift <= i32::MAX.into(),
+        "a product's steps are {ratio:.0} times those of its output; calibrate on more varied inputs"
+    );
+    Ok((multiplier(ratio, shift)?, shift))
+}
+
 /// Multipliers and left shift of means over up to `places` places: `counts` are the numbers of places to divide by.
 pub fn mean(input: Affine, output: Affine, counts: &[usize]) -> Result<(Vec<i32>, u8)> {
     let ratio = f64::from(input.scale) / f64::from(output.scale);

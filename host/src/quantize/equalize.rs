@@ -87,7 +87,7 @@ fn homogeneous(op: &Op<Float>) -> bool {
         Kind::Lookup { function } => keeps(function),
         Kind::MaxPool2d { .. } => true,
         Kind::Slice { starts, steps } => starts[2] == 0 && steps[2] == 1,
-        Kind::Add { .. } | Kind::Concat { .. } => false,
+        Kind::Add { .. } | Kind::Multiply { .. } | Kind::Concat { .. } => false,
     }
 }
 

@@ -60,6 +60,12 @@ impl<'n> Evaluator<'n> {
                     clamp(&mut values, *bounds);
                     values
                 }
+                Kind::Multiply { bounds } => {
+                    let mut values =
+                        multiply([source, &tensors[op.inputs[1]]], network.tensors[op.inputs[1]].shape, to);
+                    clamp(&mut values, *bounds);
+                    values
+                }
                 Kind::Concat { axis } => {
                     let count: usize = [to.height, to.width, to.channels][..*axis].iter().product();
                     let run = |input: &usize, place: usize| {
@@ -114,6 +120,17 @@ impl<'n> Evaluator<'n> {
             _ => Vec::new(),
         }
     }
+}
+
+/// `a · b`, where `b` has the shape `from`, whose sides are as long as those of `to` or 1.
+fn multiply([a, b]: [&[f32]; 2], from: Shape, to: Shape) -> Vec<f32> {
+    let nearest = |index: usize, side: usize| index.min(side - 1);
+    let at = |index: usize| {
+        let (place, channel) = (index / to.channels, index % to.channels);
+        let [row, column] = [nearest(place / to.width, from.height), nearest(place % to.width, from.width)];
+        b[(row * from.width + column) * from.channels + nearest(channel, from.channels)]
+    };
+    a.iter().enumerate().map(|(index, a)| a * at(index)).collect()
 }
 
 /// `[output][rest]` → `[rest][output]`.

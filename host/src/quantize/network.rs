@@ -65,6 +65,8 @@ pub enum Kind<P> {
     ConvTranspose2d { parameters: P, window: Window, function: Option<Function> },
     /// Sum of its two inputs, the second one times −1 where `subtract`, then bounds.
     Add { subtract: bool, bounds: Bounds },
+    /// Product of its two inputs, then bounds; each side of the second is as long as the first's, or 1.
+    Multiply { bounds: Bounds },
     /// Two or three activations one behind the other along an axis: 0 for rows, 1 for columns, 2 for channels.
     Concat { axis: usize },
     /// Some rows, columns and channels: the first of each, and how far apart they are.
@@ -267,6 +269,7 @@ impl<P> Network<P> {
             Kind::ConvTranspose2d { window, .. } => ConvTranspose2d::macs(input, output, *window) as usize,
             Kind::Dense { .. } => input.elements() * output.elements(),
             Kind::DepthwiseConv2d { window, .. } => output.elements() * window.kernel[0] * window.kernel[1],
+            Kind::Multiply { .. } => output.elements(),
             Kind::Add { .. }
             | Kind::Concat { .. }
             | Kind::Slice { .. }
@@ -291,6 +294,7 @@ impl<P> Network<P> {
                     Kind::ConvTranspose2d { parameters: convert(op, parameters)?, window: *window, function: *function }
                 }
                 Kind::Add { subtract, bounds } => Kind::Add { subtract: *subtract, bounds: *bounds },
+                Kind::Multiply { bounds } => Kind::Multiply { bounds: *bounds },
                 Kind::Concat { axis } => Kind::Concat { axis: *axis },
                 Kind::Slice { starts, steps } => Kind::Slice { starts: *starts, steps: *steps },
                 Kind::AveragePool2d { window, padded, bounds } => {
@@ -320,6 +324,7 @@ impl<P> Op<P> {
             | Kind::ConvTranspose2d { parameters, .. }
             | Kind::Dense { parameters, .. } => Some(parameters),
             Kind::Add { .. }
+            | Kind::Multiply { .. }
             | Kind::Concat { .. }
             | Kind::Slice { .. }
             | Kind::AveragePool2d { .. }
@@ -336,6 +341,7 @@ impl<P> Op<P> {
             | Kind::ConvTranspose2d { parameters, .. }
             | Kind::Dense { parameters, .. } => Some(parameters),
             Kind::Add { .. }
+            | Kind::Multiply { .. }
             | Kind::Concat { .. }
             | Kind::Slice { .. }
             | Kind::AveragePool2d { .. }
@@ -350,6 +356,7 @@ impl<P> Op<P> {
             Kind::Conv2d { bounds, .. }
             | Kind::DepthwiseConv2d { bounds, .. }
             | Kind::Add { bounds, .. }
+            | Kind::Multiply { bounds }
             | Kind::AveragePool2d { bounds, .. }
             | Kind::Dense { bounds, .. } => Some(bounds),
             Kind::ConvTranspose2d { .. }
@@ -377,6 +384,7 @@ impl<P> Op<P> {
             Kind::Add { subtract, bounds } => {
                 format!("{}{}", if *subtract { "subtract" } else { "add" }, bounds.describe())
             }
+            Kind::Multiply { bounds } => format!("multiply{}", bounds.describe()),
             Kind::Concat { .. } => "concat".into(),
             Kind::Slice { .. } => "slice".into(),
             Kind::AveragePool2d { bounds, .. } => format!("average_pool2d{}", bounds.describe()),

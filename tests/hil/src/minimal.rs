@@ -17,12 +17,13 @@ const MODEL: &str = "mnist-cnn";
 /// Where its `memory.x` has the model.
 const MODEL_ADDRESS: &str = "0x00100000";
 /// In names of what only operators need that the program does not name.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 14] = [
     "winograd",
     "place::",
     "depthwise",
     "conv_transpose",
     "add::",
+    "multiply::multiply",
     "concat",
     "reference::slice",
     "max_pool",

@@ -19,6 +19,7 @@ pub mod fours;
 mod gather;
 pub mod helium;
 mod lstm;
+mod multiply;
 pub mod place;
 mod pool;
 pub mod portable;
@@ -32,6 +33,7 @@ pub use conv2d::{conv2d, scratch_bytes};
 pub use dense::{dense, dense_logits};
 pub use depthwise::{depthwise_conv2d, depthwise_scratch_bytes};
 pub use lstm::{lstm, lstm_scratch_bytes};
+pub use multiply::multiply;
 pub use pool::max_pool2d;
 
 use super::{Conv2d, Dense, OutputStage};

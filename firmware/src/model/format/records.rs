@@ -150,6 +150,23 @@ pub struct AddRecord {
     pub reserved: [u8; 5],
 }
 
+/// Product of two activations (16 bytes), each side of the second as long as the first's or 1, which counts for all of them:
+/// `y = clamp(zero_point + ((((a − zₐ)·(b − z_b) << left_shift) · multiplier + 2³¹) >> 32))`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct MultiplyRecord {
+    /// `round(2^(32 − left_shift) · scaleₐ · scale_b / output scale)`, in `0..2³¹`.
+    pub multiplier: I32,
+    /// 0 to 15: no product is longer than 255².
+    pub left_shift: u8,
+    /// Lower bound of the output.
+    pub output_min: i8,
+    /// Upper bound of the output.
+    pub output_max: i8,
+    /// Zero.
+    pub reserved: [u8; 9],
+}
+
 /// Two or three activations one behind the other (16 bytes); all share scale and zero point with the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -258,6 +275,8 @@ pub const OP_CONCAT: u8 = 10;
 pub const OP_CONV_TRANSPOSE2D: u8 = 11;
 /// [`SliceRecord`].
 pub const OP_SLICE: u8 = 12;
+/// [`MultiplyRecord`].
+pub const OP_MULTIPLY: u8 = 13;
 
 const _: () = assert!(size_of::<OutputStageRecord>() == 24);
 const _: () = assert!(size_of::<Conv2dRecord>() == 56);
@@ -267,6 +286,7 @@ const _: () = assert!(size_of::<AveragePool2dRecord>() == 40);
 const _: () = assert!(size_of::<DepthwiseConv2dRecord>() == 48);
 const _: () = assert!(size_of::<ConvTranspose2dRecord>() == 56);
 const _: () = assert!(size_of::<AddRecord>() == 16);
+const _: () = assert!(size_of::<MultiplyRecord>() == 16);
 const _: () = assert!(size_of::<ConcatRecord>() == 16);
 const _: () = assert!(size_of::<SliceRecord>() == 16);
 const _: () = assert!(size_of::<LookupRecord>() == 16);

@@ -12,12 +12,14 @@ mod embedding;
 mod lookup;
 mod lstm;
 mod max_pool2d;
+mod multiply;
 mod output_stage;
 mod slice;
 
 use super::format::{
     NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE, OP_DEPTHWISE_CONV2D,
-    OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_SLICE, OpRecord, PREFER_FLASH, PREFER_RAM, PREFER_SPEED, Span,
+    OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_MULTIPLY, OP_SLICE, OpRecord, PREFER_FLASH, PREFER_RAM,
+    PREFER_SPEED, Span,
 };
 pub(crate) use built::built;
 
@@ -25,7 +27,7 @@ use super::{Element, Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
 use crate::kernels::{
     Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d,
-    Slice, Window,
+    Multiply, Slice, Window,
 };
 
 /// One step of a model.
@@ -33,7 +35,7 @@ use crate::kernels::{
 pub struct Op<'m> {
     /// Index of the tensor read first.
     pub input: u16,
-    /// Indices of further activations read: a second one by a sum, a second and perhaps a third one by a concatenation.
+    /// Indices of further activations read: a second one by a sum or a product, a second and perhaps a third one by a concatenation.
     pub others: [Option<u16>; 2],
     /// Index of the tensor written; an LSTM's hidden state, which it also reads.
     pub output: u16,
@@ -94,6 +96,8 @@ pub enum Parameters<'m> {
     ConvTranspose2d(ConvTranspose2d<'m>),
     /// Sum of two activations.
     Add(Add),
+    /// Product of two activations.
+    Multiply(Multiply),
     /// Activations one behind the other.
     Concat(Concat),
     /// Some of an activation's rows, columns and channels.
@@ -136,7 +140,8 @@ impl<'m> Op<'m> {
         let [input, second, third] = record.inputs.map(|index| index.get());
         let output = record.output.get();
         let cell = (record.kind == OP_LSTM).then_some(second);
-        let [takes_second, takes_third] = [matches!(record.kind, OP_ADD | OP_CONCAT), record.kind == OP_CONCAT];
+        let [takes_second, takes_third] =
+            [matches!(record.kind, OP_ADD | OP_MULTIPLY | OP_CONCAT), record.kind == OP_CONCAT];
         let other = |takes: bool, tensor: u16| Some(tensor).filter(|_| takes && tensor != NO_TENSOR);
         let others = [other(takes_second, second), other(takes_third, third)];
         let unread = |takes: bool, tensor: u16| !takes && tensor != NO_TENSOR;
@@ -161,6 +166,7 @@ impl<'m> Op<'m> {
             OP_DEPTHWISE_CONV2D if built(OP_DEPTHWISE_CONV2D) => depthwise_conv2d::decode(&context)?,
             OP_CONV_TRANSPOSE2D if built(OP_CONV_TRANSPOSE2D) => conv_transpose2d::decode(&context)?,
             OP_ADD if built(OP_ADD) => add::decode(&context, model.tensor(second)?)?,
+            OP_MULTIPLY if built(OP_MULTIPLY) => multiply::decode(&context, model.tensor(second)?)?,
             OP_CONCAT if built(OP_CONCAT) => concat::decode(&context, model, others)?,
             OP_SLICE if built(OP_SLICE) => slice::decode(&context)?,
             OP_MAX_POOL2D if built(OP_MAX_POOL2D) => max_pool2d::decode(&context)?,
@@ -200,6 +206,7 @@ impl<'m> Op<'m> {
                 conv.output.elements() as u64 * (conv.window.kernel[0] * conv.window.kernel[1]) as u64
             }
             Parameters::ConvTranspose2d(conv) => ConvTranspose2d::macs(conv.input, conv.output, conv.window),
+            Parameters::Multiply(multiply) => multiply.shape.elements() as u64,
             Parameters::Add(_)
             | Parameters::Concat(_)
             | Parameters::Slice(_)

@@ -6,9 +6,9 @@ use crate::model::Tensor;
 use crate::model::format::{
     ALIGNMENT, AddRecord, AveragePool2dRecord, ConcatRecord, Conv2dRecord, ConvTranspose2dRecord, DenseRecord,
     DepthwiseConv2dRecord, EMBEDDING_CODES, EMBEDDING_I4, EMBEDDING_I8, EmbeddingRecord, LookupRecord, LstmRecord,
-    MaxPool2dRecord, NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D, OP_DENSE,
-    OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_SLICE, OpRecord, OutputStageRecord,
-    SliceRecord, Span, TensorRecord, TextRecord,
+    MaxPool2dRecord, MultiplyRecord, NO_TENSOR, OP_ADD, OP_AVERAGE_POOL2D, OP_CONCAT, OP_CONV_TRANSPOSE2D, OP_CONV2D,
+    OP_DENSE, OP_DEPTHWISE_CONV2D, OP_EMBEDDING, OP_LOOKUP, OP_LSTM, OP_MAX_POOL2D, OP_MULTIPLY, OP_SLICE, OpRecord,
+    OutputStageRecord, SliceRecord, Span, TensorRecord, TextRecord,
 };
 use crate::text::VocabularySpec;
 use zerocopy::IntoBytes;
@@ -83,6 +83,16 @@ impl Layout {
                     ..Default::default()
                 };
                 (OP_ADD, record.as_bytes().to_vec())
+            }
+            Parameters::Multiply { multiplier, left_shift, bounds: [output_min, output_max], .. } => {
+                let record = MultiplyRecord {
+                    multiplier: (*multiplier).into(),
+                    left_shift: *left_shift,
+                    output_min: *output_min,
+                    output_max: *output_max,
+                    ..Default::default()
+                };
+                (OP_MULTIPLY, record.as_bytes().to_vec())
             }
             Parameters::Concat { axis, .. } => {
                 (OP_CONCAT, ConcatRecord { axis: *axis, ..Default::default() }.as_bytes().to_vec())
@@ -189,6 +199,7 @@ pub fn record_bytes(parameters: &Parameters) -> usize {
         Parameters::DepthwiseConv2d { .. } => size_of::<DepthwiseConv2dRecord>(),
         Parameters::ConvTranspose2d { .. } => size_of::<ConvTranspose2dRecord>(),
         Parameters::Add { .. } => size_of::<AddRecord>(),
+        Parameters::Multiply { .. } => size_of::<MultiplyRecord>(),
         Parameters::Concat { .. } => size_of::<ConcatRecord>(),
         Parameters::Slice { .. } => size_of::<SliceRecord>(),
         Parameters::MaxPool2d { .. } => size_of::<MaxPool2dRecord>(),
@@ -215,7 +226,7 @@ pub fn tensor_record(tensor: &Tensor) -> TensorRecord {
 pub fn op_record(op: &OpSpec, kind: u8, parameters: Span) -> OpRecord {
     let [second, third] = match op.parameters {
         Parameters::Lstm { cell, .. } => [Some(cell), None],
-        Parameters::Add { other, .. } => [Some(other), None],
+        Parameters::Add { other, .. } | Parameters::Multiply { other, .. } => [Some(other), None],
         Parameters::Concat { others, .. } => others,
         _ => [None; 2],
     };

@@ -194,11 +194,45 @@ fn gates_and_numbers_a_channel() {
         .finish(&[3, 2, 2]);
     let expected = ["depthwise_conv2d", "conv2d", "silu", "hard_swish", "hard_swish", "depthwise_conv2d"];
     assert_eq!(kinds(&agrees(&silu, &[2, 4, 4])), expected);
+}
+
+#[test]
+fn products_of_two_activations() {
     let product = Sketch::new(&[2, 4, 4], 42)
         .node("Conv", &[&[2, 2, 1, 1]], vec![])
-        .node_of("Mul", &["conv0", "input"], &[], vec![])
+        .node_of("Mul", &["input", "conv0"], &[], vec![])
+        .node("Relu", &[], vec![])
         .finish(&[2, 4, 4]);
-    assert!(refusal(&product).contains("multiplies two activations"), "{}", refusal(&product));
+    assert_eq!(kinds(&agrees(&product, &[2, 4, 4])), ["conv2d", "multiply+relu"]);
+    // Squeeze-and-excitation: one factor a channel, which comes first here.
+    let excited = Sketch::new(&[3, 5, 6], 45)
+        .node("Conv", &[&[8, 3, 1, 1]], vec![])
+        .node("GlobalAveragePool", &[], vec![])
+        .node("Flatten", &[], vec![])
+        .node("Gemm", &[&[8, 2]], vec![])
+        .node("Relu", &[], vec![])
+        .node("Gemm", &[&[2, 8]], vec![])
+        .node("Sigmoid", &[], vec![])
+        .with_ints("Unsqueeze", &[2, 3], vec![])
+        .node_of("Mul", &["unsqueeze7", "conv0"], &[], vec![])
+        .finish(&[8, 5, 6]);
+    let expected = ["conv2d", "average_pool2d", "dense+relu", "dense", "sigmoid", "multiply"];
+    assert_eq!(kinds(&agrees(&excited, &[3, 5, 6])), expected);
+    // One factor a place, a column, a row: spatial attention.
+    for (kernel, stride) in [([1, 1], [1, 1]), ([5, 1], [1, 1]), ([1, 6], [1, 1])] {
+        let attention = Sketch::new(&[3, 5, 6], 46)
+            .node("Conv", &[&[1, 3, kernel[0], kernel[1]]], vec![ints("strides", &stride)])
+            .node_of("Mul", &["input", "conv0"], &[], vec![])
+            .finish(&[3, 5, 6]);
+        assert_eq!(kinds(&agrees(&attention, &[3, 5, 6])), ["conv2d", "multiply"]);
+    }
+    let apart = Sketch::new(&[3, 5, 6], 47)
+        .node("Conv", &[&[1, 3, 1, 1]], vec![])
+        .node_of("GlobalAveragePool", &["input"], &[], vec![])
+        .node_of("Mul", &["conv0", "globalaveragepool1"], &[], vec![])
+        .finish(&[3, 5, 6]);
+    let said = refusal(&apart);
+    assert!(said.contains("the dimensions [1, 1, 5, 6] and [1, 3, 1, 1]"), "{said}");
 }
 
 #[test]

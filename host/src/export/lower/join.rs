@@ -34,7 +34,7 @@ pub fn sum<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, subtract: bool) -> 
     lowering.push(node, Kind::Add { subtract, bounds: Bounds::NONE }, &[a.tensor, b.tensor], shape, view)
 }
 
-/// Mul and Div: by a number a channel; of two activations only `x · sigmoid(x)` and `x · hard_sigmoid(x)`.
+/// Mul and Div: by a number a channel; Mul of two activations, of which `x · sigmoid(x)` and `x · hard_sigmoid(x)` are tables.
 pub fn product<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, divide: bool) -> Result<(), Refusal> {
     let constant = match [0, 1].map(|index| lowering.is_constant(node, index)) {
         [false, false] if !divide => return gated(lowering, node),
@@ -48,7 +48,7 @@ pub fn product<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, divide: bool) -
     scale::per_channel(lowering, node, value, &factors, &vec![0.0; factors.len()])
 }
 
-/// A product with a gate of the value itself becomes one table.
+/// A product with a gate of the value itself becomes one table; any other is one of two activations.
 fn gated<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal> {
     let (a, b) = pair(lowering, node)?;
     let shape = lowering.shape(&a);
@@ -73,9 +73,17 @@ fn gated<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>) -> Result<(), Refusal
         }
         return lowering.push(node, Kind::Lookup { function }, &[value.tensor], shape, value.view.clone());
     }
+    for (value, factor) in [(&a, &b), (&b, &a)] {
+        let [shape, factor_shape] = [value, factor].map(|value| lowering.shape(value));
+        if factor.view.broadcasts_to(factor_shape, &value.view, shape) {
+            let kind = Kind::Multiply { bounds: Bounds::NONE };
+            return lowering.push(node, kind, &[value.tensor, factor.tensor], shape, value.view.clone());
+        }
+    }
+    let sides = [&a, &b].map(|value| value.view.sides(lowering.shape(value)));
     refuse(
-        "it multiplies two activations",
-        "use x · sigmoid(x), x · hard_sigmoid(x) or a number a channel; attention and squeeze-and-excitation do not run",
+        format!("its inputs have the dimensions {:?} and {:?}, or another order", sides[0], sides[1]),
+        "multiply by values of the same dimensions, or by some of which a dimension is 1 where it differs",
     )
 }
 

@@ -76,6 +76,17 @@ impl View {
         self.significant(shape) == other.significant(shape)
     }
 
+    /// Whether each dimension, lined up at the end as broadcasting does, is that of `other` or 1; the tensors are of `shape` and
+    /// `other_shape`.
+    pub fn broadcasts_to(&self, shape: Shape, other: &Self, other_shape: Shape) -> bool {
+        let (own, other) = (self.significant(shape), other.significant(other_shape));
+        let alike = |(own, other): (&Vec<Axis>, &Vec<Axis>)| {
+            let sides = |axes: &[Axis], shape| axes.iter().map(|axis| axis.side(shape)).collect::<Vec<_>>();
+            own.is_empty() || own == other && sides(own, shape) == sides(other, other_shape)
+        };
+        own.len() <= other.len() && own.iter().rev().zip(other.iter().rev()).all(alike)
+    }
+
     /// The axes from the outermost to the innermost, as ONNX counts values.
     pub fn order(&self, shape: Shape) -> Vec<Axis> {
         let mut order: Vec<Axis> = self.significant(shape).concat();
