@@ -88,7 +88,7 @@ pub fn product(inputs: [Affine; 2], output: Affine) -> Result<(i32, u8)> {
     let ratio = f64::from(inputs[0].scale) * f64::from(inputs[1].scale) / f64::from(output.scale);
     let shift = left_shift(&[ratio]);
     ensure!(
-        255 * 255i64 << shift <= i32::MAX.into(),
+        (255 * 255i64) << shift <= i32::MAX.into(),
         "a product's steps are {ratio:.0} times those of its output; calibrate on more varied inputs"
     );
     Ok((multiplier(ratio, shift)?, shift))

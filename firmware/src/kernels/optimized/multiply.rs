@@ -9,19 +9,25 @@ pub fn multiply(multiply: &Multiply, [a, b]: [&[i8]; 2], output: &mut [i8]) {
     let Multiply { shape, other, zero_points, multiplier, left_shift, .. } = *multiply;
     let [zero_a, zero_b, zero_point] = [zero_points[0], zero_points[1], multiply.zero_point].map(i32::from);
     let [min, max] = [multiply.output_min, multiply.output_max].map(i32::from);
-    // How far apart the values are that b has for neighbouring rows, columns and channels.
+    let value = |a: &i8, factor: i32| {
+        // At most 255² · 2¹⁵.
+        let product = (i32::from(*a) - zero_a) * factor;
+        (dsp::smmulr(product << left_shift, multiplier) + zero_point).max(min).min(max) as i8
+    };
+    // How far apart the values are that b has for neighbouring rows and columns.
     let step = |side: usize, inner: usize| if side == 1 { 0 } else { inner };
     let row_step = step(other.height, other.width * other.channels);
-    let [column_step, channel_step] = [step(other.width, other.channels), step(other.channels, 1)];
+    let column_step = step(other.width, other.channels);
     let mut places = a.chunks_exact(shape.channels).zip(output.chunks_exact_mut(shape.channels));
     for row in 0..shape.height {
         for (column, (a, output)) in places.by_ref().take(shape.width).enumerate() {
-            let factors = &b[row * row_step + column * column_step..];
-            for (channel, (a, output)) in a.iter().zip(output).enumerate() {
-                // At most 255² · 2¹⁵.
-                let product = (i32::from(*a) - zero_a) * (i32::from(factors[channel * channel_step]) - zero_b);
-                let value = dsp::smmulr(product << left_shift, multiplier) + zero_point;
-                *output = value.max(min).min(max) as i8;
+            let factors = b[row * row_step + column * column_step..].iter().map(|b| i32::from(*b) - zero_b);
+            let pairs = output.iter_mut().zip(a);
+            if other.channels == 1 {
+                let factor = factors.take(1).sum();
+                pairs.for_each(|(output, a)| *output = value(a, factor));
+            } else {
+                pairs.zip(factors).for_each(|((output, a), factor)| *output = value(a, factor));
             }
         }
     }
