@@ -67,8 +67,8 @@ pub fn model(packing: u8) -> ModelBuilder {
     }
 }
 
-/// `6×5×3 ─┬─ depthwise 3×3 ──▶ 6×5×3 ─┬─ sum ──▶ 6×5×3 ── mean of 2×2 ──▶ 3×2×3 ── with itself ──▶ 3×2×6 ── dense ──▶ 2`,
-/// where the sum is one with the input.
+/// `6×5×3 ─┬─ depthwise 3×3 ──▶ 6×5×3 ─┬─ sum ──▶ 6×5×3 ── mean of 2×2 ──▶ 3×2×3 ── with itself ──▶ 3×2×6 ── every other channel
+/// ──▶ 3×2×3 ── times the mean ──▶ 3×2×3 ── dense ──▶ 2`, where the sum is one with the input.
 pub fn branched_model(packing: u8) -> ModelBuilder {
     let op =
         |input, output, parameters| OpSpec { input, output, packing, preference: Preference::default(), parameters };
@@ -83,7 +83,9 @@ pub fn branched_model(packing: u8) -> ModelBuilder {
     let mean = OutputStageSpec { bias: Vec::new(), multipliers: vec![1 << 30], ..stage(0) };
     let mean = Parameters::AveragePool2d { window: window(2, 2, 0), output_stage: mean };
     let twice = Parameters::Concat { others: [Some(3), None], axis: 2 };
-    let dense = Parameters::Dense { weights: packing::dense(packing, &bytes(32, 72), [2, 36]), output_stage: stage(2) };
+    let half = Parameters::Slice { starts: [0, 0, 1], steps: [1, 1, 2] };
+    let product = Parameters::Multiply { other: 3, multiplier: 1 << 26, left_shift: 1, bounds: [-128, 100] };
+    let dense = Parameters::Dense { weights: packing::dense(packing, &bytes(32, 36), [2, 18]), output_stage: stage(2) };
     ModelBuilder {
         name: "branches".into(),
         labels: Vec::new(),
@@ -93,11 +95,21 @@ pub fn branched_model(packing: u8) -> ModelBuilder {
             tensor(184, [6, 5, 3], Element::I8),
             tensor(0, [3, 2, 3], Element::I8),
             tensor(20, [3, 2, 6], Element::I8),
-            tensor(60, [1, 1, 2], Element::I8),
+            tensor(56, [3, 2, 3], Element::I8),
+            tensor(76, [3, 2, 3], Element::I8),
+            tensor(0, [1, 1, 2], Element::I8),
         ],
-        ops: vec![op(0, 1, depthwise), op(1, 2, sum), op(2, 3, mean), op(3, 4, twice), op(4, 5, dense)],
+        ops: vec![
+            op(0, 1, depthwise),
+            op(1, 2, sum),
+            op(2, 3, mean),
+            op(3, 4, twice),
+            op(4, 5, half),
+            op(5, 6, product),
+            op(6, 7, dense),
+        ],
         input: 0,
-        output: 5,
+        output: 7,
         text: None,
     }
 }
