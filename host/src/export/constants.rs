@@ -2,6 +2,7 @@
 
 use crate::twin::Twin;
 use anyhow::Result;
+use firmware::model::Element;
 use std::fmt::Write;
 
 /// `<name>.rs` for the portable `container`; `packed` are its forms for each core, of which the most demanding one counts.
@@ -29,7 +30,11 @@ pub fn constants(container: &[u8], packed: &[(String, Vec<u8>)]) -> Result<Strin
         "usize",
         &scratch_bytes.to_string(),
     );
-    constant("Rows, columns and channels of the input.", "INPUT_SHAPE", "[usize; 3]", &shape(input));
+    let input_shape = match input.element {
+        Element::I16 => "Rows, columns and channels of the input, a token, for `Interpreter::set_token`.",
+        _ => "Rows, columns and channels of the input.",
+    };
+    constant(input_shape, "INPUT_SHAPE", "[usize; 3]", &shape(input));
     constant("Real value of one step of the input.", "INPUT_SCALE", "f32", &format!("{:?}", input.scale));
     constant("The input's integer that stands for 0.", "INPUT_ZERO_POINT", "i8", &input.zero_point.to_string());
     constant("Rows, columns and channels of the answer.", "OUTPUT_SHAPE", "[usize; 3]", &shape(output));

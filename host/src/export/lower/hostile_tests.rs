@@ -117,7 +117,7 @@ fn a_gate_in_another_order_is_no_gate() {
         .node("Transpose", &[], vec![ints("perm", &[0, 1, 3, 2])])
         .node_of("Mul", &["input", "transpose1"], &[], vec![])
         .finish(&[2, 3, 3]);
-    refused(&model, "it or another order");
+    refused(&model, "or another order");
 }
 
 /// A dense layer that gives an image has more rows than channels, each of which is scaled.

@@ -67,17 +67,26 @@ const MOST_ROWS: usize = 1 << 15;
 /// As [`super::lower`].
 pub fn recurrent(model: &ModelProto, name: &str) -> Result<Recurrent> {
     // Exporters put the batch first or the steps; the LSTM knows.
-    let mut attempts = [false, true].map(|steps_first| {
-        let mut lowered = Lowering::of(model, name)?;
-        lowered.0.sequence(steps_first)?;
-        let nodes = lowered.0.nodes();
-        Ok((lowered.0.steps.layers.len(), nodes.and_then(|()| finish(lowered.0, lowered.1, steps_first))))
+    let (layers, batch_first) = attempt(model, name, false);
+    if batch_first.is_ok() {
+        return batch_first;
+    }
+    let (other_layers, steps_first) = attempt(model, name, true);
+    if other_layers > layers { steps_first } else { batch_first }
+}
+
+/// How many LSTMs can be lowered with the input in that order, and what comes of it.
+fn attempt(model: &ModelProto, name: &str, steps_first: bool) -> (usize, Result<Recurrent>) {
+    let started = Lowering::of(model, name).and_then(|(mut lowering, output)| {
+        lowering.sequence(steps_first)?;
+        Ok((lowering, output))
     });
-    let found = |attempt: &Result<(usize, Result<Recurrent>)>| attempt.as_ref().map_or(0, |(layers, _)| *layers);
-    let better = usize::from(found(&attempts[1]) > found(&attempts[0]));
-    attempts.swap(0, better);
-    let [best, _] = attempts;
-    best?.1
+    let (mut lowering, output) = match started {
+        Ok(started) => started,
+        Err(error) => return (0, Err(error)),
+    };
+    let nodes = lowering.nodes();
+    (lowering.steps.layers.len(), nodes.and_then(|()| finish(lowering, output, steps_first)))
 }
 
 impl Lowering<'_> {
