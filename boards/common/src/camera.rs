@@ -6,13 +6,13 @@ use firmware::camera::{FrameSource, SIZE};
 use firmware::model::Model;
 use firmware::plan::Interpreter;
 use firmware::vision::vote::Rule;
-use firmware::vision::{Finder, scratch_words};
+use firmware::vision::{Finder, Frame, scratch_words};
 
 /// Words of [`Memory::finder`].
 pub const FINDER_WORDS: usize = scratch_words(SIZE[0], SIZE[1]);
 
-/// Most regions of a frame that the model reads: a second one is looked at where what has the most ink is no digit.
-const REGIONS: usize = 2;
+/// Most regions of a frame that the model reads. One it is mostly; others where that is no digit.
+const REGIONS: usize = 3;
 
 /// What this needs beside the camera; what lies in it does not matter.
 pub struct Memory<'m> {
@@ -26,8 +26,14 @@ pub struct Memory<'m> {
     pub scratch: &'m mut [u32],
 }
 
-/// Watches for ever, with the model in flash. Stops where that is none that reads digits.
-pub fn watch<C: FrameSource<Error: defmt::Format>>(mut camera: C, memory: Memory<'_>, rule: Rule) -> ! {
+/// Watches for ever, with the model in flash, and gives each frame to `show`, with the answer of all frames so far. Stops
+/// where the model is none that reads digits.
+pub fn watch<C: FrameSource<Error: defmt::Format>>(
+    mut camera: C,
+    memory: Memory<'_>,
+    rule: Rule,
+    mut show: impl FnMut(&Frame<'_>, Option<usize>),
+) -> ! {
     let model = Model::parse(model_region())
         .and_then(|model| Interpreter::new(model, memory.arena, memory.scratch))
         .unwrap_or_else(|error| defmt::panic!("no model: {}", error));
@@ -35,7 +41,12 @@ pub fn watch<C: FrameSource<Error: defmt::Format>>(mut camera: C, memory: Memory
         .unwrap_or_else(|error| defmt::panic!("not this model: {}", error));
     loop {
         let before = reader.vote().answer();
-        match camera.capture(memory.frame).map(|frame| reader.see(&frame)) {
+        let seen = camera.capture(memory.frame).map(|frame| {
+            let answer = reader.see(&frame);
+            show(&frame, reader.vote().answer());
+            answer
+        });
+        match seen {
             Ok(Ok(answer)) if answer == before => (),
             Ok(Ok(Some(digit))) => defmt::info!("{=usize}, belief {=u32} of 65536", digit, reader.vote().belief(digit)),
             Ok(Ok(None)) => defmt::info!("no digit"),

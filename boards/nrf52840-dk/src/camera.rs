@@ -72,5 +72,5 @@ fn main() -> ! {
         arena: singleton!(: [u32; ARENA_BYTES / 4] = [0; ARENA_BYTES / 4]).unwrap(),
         scratch: singleton!(: [u32; SCRATCH_BYTES / 4] = [0; SCRATCH_BYTES / 4]).unwrap(),
     };
-    watch(camera, memory, RULE)
+    watch(camera, memory, RULE, |_, _| ())
 }

@@ -15,8 +15,7 @@
 //! cargo embed --release --features camera --bin stm32f746g-disco-camera rtt
 //! ```
 //!
-//! Not tried yet. The display stays dark: it would take 28 pins, a clock of its own and pixels in RGB, where digits are read
-//! from YUV.
+//! The display shows what the camera sees, and the digit beside it. Not tried yet.
 
 #![no_std]
 #![no_main]
@@ -29,11 +28,13 @@ use embassy_stm32::gpio::{Level, Output, Speed};
 use embassy_stm32::i2c::{self, I2c};
 use embassy_time::Delay;
 use embedded_hal::delay::DelayNs;
+use firmware::camera::view::{VIEW_WORDS, draw};
 use firmware::camera::{self, SIZE, frame_words, ov7670};
 use firmware::vision::vote::Rule;
 
 mod clock;
 mod dcmi;
+mod display;
 
 /// RAM for the activations of a model, and for what an op needs beside them, in bytes.
 const ARENA_BYTES: usize = 128 * 1024;
@@ -47,7 +48,7 @@ const WAKE_MS: u32 = 3;
 
 #[entry]
 fn main() -> ! {
-    let board = embassy_stm32::init(clock::full_clock());
+    let board = embassy_stm32::init(display::with_its_clock(clock::full_clock()));
     // The log is the channel that it is in every firmware; nobody listens to the link.
     channels!(up: 16, down: 16);
     // Each is taken once, here. Not the data cache: the debugger and the DMA write behind it.
@@ -81,5 +82,20 @@ fn main() -> ! {
         arena: singleton!(: [u32; ARENA_BYTES / 4] = [0; ARENA_BYTES / 4]).unwrap(),
         scratch: singleton!(: [u32; SCRATCH_BYTES / 4] = [0; SCRATCH_BYTES / 4]).unwrap(),
     };
-    watch(camera, memory, RULE)
+    let view = display::start(
+        display::Pins {
+            ltdc: board.LTDC,
+            clock: board.PI14,
+            hsync: board.PI10,
+            vsync: board.PI9,
+            data_enable: board.PK7,
+            enable: board.PI12,
+            backlight: board.PK3,
+            blue: (board.PE4, board.PJ13, board.PJ14, board.PJ15, board.PG12, board.PK4, board.PK5, board.PK6),
+            green: (board.PJ7, board.PJ8, board.PJ9, board.PJ10, board.PJ11, board.PK0, board.PK1, board.PK2),
+            red: (board.PI15, board.PJ0, board.PJ1, board.PJ2, board.PJ3, board.PJ4, board.PJ5, board.PJ6),
+        },
+        singleton!(: [u32; VIEW_WORDS] = [0; VIEW_WORDS]).unwrap(),
+    );
+    watch(camera, memory, RULE, |frame, answer| draw(frame, answer, view))
 }

@@ -12,6 +12,7 @@
 //! | [`ov2640`], [`ov7670`], [`hm01b0`] | which values in which registers give 160×120 pixels |
 //! | [`arducam`] | the chip that keeps a frame until the board has read it over SPI |
 //! | [`reader`] | from frames to the digit before the camera: vision, a model, a vote |
+//! | [`view`] | frame and digit side by side, for a display |
 //!
 //! Registers' values are facts about chips and not ours: each table says where they stand, and names a value that only one
 //! place knew. A camera that is absent, is another, stops or lies is an [`Error`]: every wait has an end.
@@ -22,6 +23,7 @@ pub mod ov2640;
 pub mod ov7670;
 pub mod reader;
 mod sensor;
+pub mod view;
 
 pub use arducam::{ArduCam, Module};
 

@@ -63,6 +63,13 @@ impl<'f> Frame<'f> {
         self.height
     }
 
+    /// Row `y` as grey, four pixels a word, the leftmost in the lowest byte: as much as `row` takes, and nothing where there
+    /// is no such row.
+    pub fn grey(&self, y: usize, row: &mut [u32]) {
+        let words = row.len().min(self.width.div_ceil(4));
+        self.grey_row(y, Polarity::DarkInk, 0..words, row);
+    }
+
     /// Words `words` of row `y` as grey, four pixels each, in which ink is always dark; nothing where there is no such row.
     /// Pixels right of the frame are as the last one in it.
     pub(super) fn grey_row(&self, y: usize, polarity: Polarity, words: Range<usize>, row: &mut [u32]) {

@@ -5,3 +5,4 @@ mod arducam;
 mod fakes;
 mod reader;
 mod sensors;
+mod view;
