@@ -1,6 +1,6 @@
 //! Vision: frames that are drawn here, in every format, and any bytes.
 
-use firmware::vision::{Digits, Error, Finder, Format, Frame, Polarity, Region, SIDE, scratch_words};
+use firmware::vision::{Digits, Error, Finder, Format, Frame, Polarity, Region, SIDE, scratch_words, search};
 use proptest::prelude::*;
 
 const WIDTH: usize = 160;
@@ -141,6 +141,42 @@ fn pieces_near_each_other_are_one_digit() {
     let five = Page::blank().fill(60..92, 30..36, INK).fill(60..66, 39..60, INK).fill(66..90, 54..60, INK);
     let five = five.fill(84..90, 60..80, INK).fill(60..90, 80..86, INK);
     assert_eq!(boxes(&read(&five).0).len(), 1);
+}
+
+/// Boxes of what is shown of a page, and the polarity each time, if none or each is told to be a digit.
+fn shown(page: &Page, is_digit: bool, most: usize) -> Vec<([u16; 4], Polarity)> {
+    let frame = Frame::new(WIDTH, HEIGHT, Format::Grey, &page.0).unwrap();
+    let mut scratch = vec![0x5a5a_5a5a; scratch_words(WIDTH, HEIGHT)];
+    let mut shown = Vec::new();
+    search(&frame, &mut Finder::new(&mut scratch), most, |finder, region| {
+        finder.normalize(&frame, region, &mut [0; SIDE * SIDE])?;
+        shown.push(([region.left, region.top, region.right, region.bottom], finder.polarity()));
+        Ok(is_digit)
+    })
+    .unwrap();
+    shown
+}
+
+#[test]
+fn what_is_no_digit_is_shown_again_without_its_small_pieces() {
+    let seven = Page::blank().seven(50, 40);
+    let alone = (boxes(&read(&seven).0)[0], Polarity::DarkInk);
+    let blotted = seven.fill(60..66, 28..34, INK);
+    let blot = shown(&blotted, true, 3);
+    assert!(blot.len() == 1 && blot[0].0[1] <= 29, "{blot:?}");
+    assert_eq!(shown(&blotted, false, 3), [blot[0], alone]);
+    assert_eq!(shown(&blotted, false, 1), blot);
+}
+
+#[test]
+fn what_may_be_ink_either_way_is_shown_both_ways() {
+    let ring = Page::blank().map(|_, _, _| 130).fill(50..86, 20..100, 200).fill(60..76, 30..90, INK);
+    let [first, second] = shown(&ring, false, 3)[..] else { panic!("{:?}", shown(&ring, false, 3)) };
+    assert_ne!(first.1, second.1);
+    let mut lefts = [first, second].map(|(place, _)| (place[0] + 2) / 4);
+    lefts.sort();
+    assert_eq!(lefts, [13, 15]);
+    assert_eq!(shown(&ring, true, 3), [first]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
-use firmware::vision::{Finder, Format, Frame, Reading, Region, SIDE, scratch_words};
+use firmware::vision::{Finder, Format, Frame, LIKELY, Reading, Region, SIDE, scratch_words, search};
 use image::imageops::{FilterType, resize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,16 @@ impl From<&Reading> for Seen {
 impl Seen {
     /// The digit, where it is one and sure.
     pub fn digit(&self) -> Option<u8> {
-        Reading { class: self.class, probability: self.probability, ..Reading::default() }.digit(SURE)
+        self.digit_from(SURE)
+    }
+
+    /// Whether it was told to be a digit, so that no other was looked for.
+    fn is_likely(&self) -> bool {
+        self.digit_from(LIKELY).is_some()
+    }
+
+    fn digit_from(&self, least: u32) -> Option<u8> {
+        Reading { class: self.class, probability: self.probability, ..Reading::default() }.digit(least)
     }
 }
 
@@ -110,13 +119,14 @@ impl Picture {
         let mut scratch = vec![0; self.scratch_words()];
         let mut finder = Finder::new(&mut scratch);
         let frame = self.frame()?;
-        let digits = finder.find(&frame).map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let mut inputs = Vec::new();
-        for region in &digits {
+        let again = search(&frame, &mut finder, look.seen.len(), |finder, region| {
             let mut pixels = [0; SIDE * SIDE];
-            finder.normalize(&frame, region, &mut pixels).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            finder.normalize(&frame, region, &mut pixels)?;
             inputs.push(pixels);
-        }
+            Ok(look.seen.get(inputs.len() - 1).is_some_and(Seen::is_likely))
+        });
+        again.map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let height = self.height.max(SIDE * inputs.len());
         let mut canvas = image::RgbImage::new((ZOOM * (2 * self.width + SIDE)) as u32, (ZOOM * height) as u32);
         let mut paint = |x: usize, y: usize, color: [u8; 3]| {

@@ -10,6 +10,7 @@
 //! | `frame` | what the sensor's bytes mean: RGB565, YUV 4:2:2, grey |
 //! | `paper` | how bright the paper is at each place and how dark the ink, from tiles of the frame |
 //! | `bits` | a picture of one bit a pixel, and what in it hangs together |
+//! | `blobs` | what of that has sharp edges |
 //! | `regions` | which of the blobs of ink are digits |
 //! | `normalize` | deskew, scale and centre, as the makers of MNIST did |
 //! | `reader` | what a model reads in the regions |
@@ -18,6 +19,7 @@
 //! [`Finder`] joins the steps up to the pixels, [`read`] all of them. What lies between the steps can be looked at: [`Finder::is_ink`], [`Finder::is_chosen`].
 
 mod bits;
+mod blobs;
 mod frame;
 mod normalize;
 mod paper;
@@ -26,10 +28,11 @@ mod regions;
 pub mod vote;
 
 pub use frame::{Format, Frame};
-pub use reader::{DIGITS, MAX_CLASSES, Reading, Readings, read, suits};
+pub use reader::{DIGITS, LIKELY, MAX_CLASSES, Reading, Readings, read, search, suits};
 pub use regions::{Digits, MAX_DIGITS, Region};
 
 use bits::Bits;
+use blobs::Blobs;
 use paper::Paper;
 use zerocopy::IntoBytes;
 
@@ -120,9 +123,26 @@ impl<'s> Finder<'s> {
         let Parts { mut paper, rows, .. } = self.parts()?;
         let guess = paper.measure(frame, rows);
         let other = self.look(frame, guess.other())?;
-        let digits = self.look(frame, guess)?;
+        let mut digits = self.look(frame, guess)?;
         // The guess may be wrong, but not easily: what lies between strokes is no ink.
-        if other.strength / 13 > digits.strength / 10 { self.look(frame, guess.other()) } else { Ok(digits) }
+        if other.strength / 13 > digits.strength / 10 {
+            let rival = digits.strength;
+            digits = self.look(frame, guess.other())?;
+            digits.rival = rival;
+        } else {
+            digits.rival = other.strength;
+        }
+        Ok(digits)
+    }
+
+    /// Looks for ink of the other polarity than that of `digits`, the last that were found in this frame, where at least
+    /// half as much speaks for it.
+    ///
+    /// # Errors
+    /// [`Error::ScratchTooSmall`].
+    pub fn find_again(&mut self, frame: &Frame<'_>, digits: &Digits) -> Result<Option<Digits>, Error> {
+        let is_doubtful = digits.rival > 0 && digits.rival >= digits.strength / 2;
+        is_doubtful.then(|| self.look(frame, digits.polarity.other())).transpose()
     }
 
     /// Looks for ink of one polarity in a frame whose paper has been measured.
@@ -141,9 +161,9 @@ impl<'s> Finder<'s> {
                 ink.set_row(y, words.start / 8, grey, thresholds);
             });
         }
-        let mut digits = regions::choose(&mut ink, &mut chosen, polarity);
-        digits.keep_sharp(frame, &ink, &paper, rest);
-        Ok(digits)
+        let mut blobs = Blobs::of(&mut ink, &mut chosen);
+        blobs.keep_sharp(frame, polarity, &ink, &paper, rest);
+        Ok(regions::choose(blobs.as_slice(), polarity, frame.height()))
     }
 
     /// Writes the digit of `region` as the net's input: light ink on black, `pixel − 128`, 20 pixels long, upright, its

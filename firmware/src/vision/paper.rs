@@ -21,7 +21,7 @@ const GUESS_REACH: usize = 2;
 /// The longest of them.
 const MAX_REACH: usize = 4;
 /// Where between paper (0) and the darkest ink (32) the threshold lies. Below the middle, for ink that comes unevenly.
-const INK_PART_Q5: u32 = 13;
+const INK_PART_Q5: u32 = 12;
 /// Grey levels that are added to the light before contrasts are divided by it, so that dark paper, whose level is mostly
 /// noise, tells no wild shares.
 const BLACK: u32 = 24;

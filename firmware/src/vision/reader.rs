@@ -10,6 +10,9 @@ pub const MAX_CLASSES: usize = 16;
 /// Classes that are digits; the others, e.g. "no digit", come behind.
 pub const DIGITS: usize = 10;
 
+/// Probability, in 1/65,536, from which on a region is told to be a digit, so that no other is looked for.
+pub const LIKELY: u32 = 1 << 15;
+
 /// What a net says of a region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -30,7 +33,7 @@ impl Reading {
     }
 }
 
-/// What has been read in a frame, from left to right.
+/// What has been read in a frame, from left to right; then, if there was no digit, what else was looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readings {
     readings: [Reading; MAX_DIGITS],
@@ -38,7 +41,7 @@ pub struct Readings {
 }
 
 impl Readings {
-    /// From left to right.
+    /// In the order in which they were read.
     pub fn as_slice(&self) -> &[Reading] {
         self.readings.get(..self.count).unwrap_or_default()
     }
@@ -66,7 +69,45 @@ pub fn suits(model: &Model<'_>) -> bool {
         && (DIGITS..=MAX_CLASSES).contains(&output.shape.elements())
 }
 
-/// Looks for digits in a frame and has the model read the regions, of more than `most` those with the most ink.
+/// Looks for digits in a frame and shows up to `most` regions to `is_digit`: first those that were found, from left to
+/// right, of more those with the most ink. While none of them is told to be a digit, others are shown: the largest piece
+/// alone of those with several, for what has been joined to it may be dirt, or of a box, and what is found if paper is
+/// taken for ink and ink for paper, where that is nearly as likely.
+///
+/// # Errors
+/// [`Error::ScratchTooSmall`], and those of `is_digit`.
+pub fn search(
+    frame: &Frame<'_>,
+    finder: &mut Finder<'_>,
+    most: usize,
+    mut is_digit: impl FnMut(&mut Finder<'_>, &Region) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let digits = finder.find(frame)?;
+    let mut left = most;
+    let mut is_told = false;
+    for region in digits.most_inked(most) {
+        is_told |= is_digit(finder, region)?;
+        left -= 1;
+    }
+    for piece in digits.iter().filter_map(Region::largest_piece) {
+        if is_told || left == 0 {
+            return Ok(());
+        }
+        is_told = is_digit(finder, &piece)?;
+        left -= 1;
+    }
+    if !is_told
+        && left > 0
+        && let Some(digits) = finder.find_again(frame, &digits)?
+    {
+        for region in digits.most_inked(left) {
+            is_digit(finder, region)?;
+        }
+    }
+    Ok(())
+}
+
+/// [Searches](search) a frame for digits, up to `most` regions, as the model reads them.
 ///
 /// # Errors
 /// [`Error::ScratchTooSmall`]; [`Error::ForeignModel`] where the model does not [suit](suits).
@@ -79,13 +120,13 @@ pub fn read(
     if !suits(interpreter.model()) {
         return Err(Error::ForeignModel);
     }
-    let digits = finder.find(frame)?;
-    let rank = |region: &Region| digits.iter().filter(|other| other.edges > region.edges).count();
     let mut readings = Readings::default();
-    for region in digits.iter().filter(|region| rank(region) < most) {
+    search(frame, finder, most.min(MAX_DIGITS), |finder, region| {
         let (class, probability) = read_region(frame, region, finder, interpreter)?;
-        readings.push(Reading { region: *region, class, probability });
-    }
+        let reading = Reading { region: *region, class, probability };
+        readings.push(reading);
+        Ok(reading.digit(LIKELY).is_some())
+    })?;
     Ok(readings)
 }
 

@@ -1,28 +1,19 @@
 //! Which of the blobs of ink are digits.
 
+use super::Polarity;
 use super::bits::{Bits, Blob};
-use super::paper::Paper;
-use super::{Frame, Polarity, bytes_of};
-use core::ops::Range;
+use super::blobs::Found;
 
 /// Most digits that are told of one frame; of more, the largest.
 pub const MAX_DIGITS: usize = 12;
-/// Most blobs that are looked at; of more, the largest.
-const MAX_BLOBS: usize = 40;
-/// Most boxes that are kept beside the digits until it is clear what is ink.
-const MAX_BOXES: usize = 3;
 /// Most pieces of one digit: a 5 whose bar stands apart has two.
 const MAX_PIECES: usize = 4;
 /// Least height of a digit, pixels, and least part of the frame's height.
 const LEAST_HEIGHT: usize = 10;
 const LEAST_HEIGHT_PART: usize = 12;
 
-/// Least step of grey at a sharp edge, in hundredths of the difference between paper and threshold, and least share of
-/// such edges, in hundredths.
-const LEAST_STEP: u32 = 70;
-const LEAST_SHARP: u32 = 55;
-/// Least mean length of a run of ink in a row, tenths of a pixel: noise is porous.
-const LEAST_RUN_TENTHS: u32 = 18;
+/// Least mean width of strokes along the rows, tenths of a pixel: thinner ones are pieces of ruled lines.
+const LEAST_STROKE_TENTHS: usize = 22;
 
 /// A digit's place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,8 +34,8 @@ pub struct Region {
     /// A pixel of each piece.
     pieces: [[u16; 2]; MAX_PIECES],
     count: u8,
-    /// Whether it is a printed frame around something: no digit, but its edges too tell what is ink.
-    is_box: bool,
+    /// First column, first row, column behind the last and row below the last of the largest piece.
+    largest: [u16; 4],
 }
 
 impl Region {
@@ -64,13 +55,15 @@ impl Region {
         10 * self.area as usize > 7 * width * height && 5 * width > 2 * height
     }
 
-    /// Words of four pixels that hold it and two pixels on each side.
-    fn words(&self, width: usize) -> Range<usize> {
-        usize::from(self.left.saturating_sub(2)) / 4..(usize::from(self.right) + 2).min(width).div_ceil(4)
+    /// Whether its ink is not enough for one stroke from top to bottom.
+    fn is_thin(&self) -> bool {
+        10 * (self.area as usize) < LEAST_STROKE_TENTHS * self.height()
     }
 
-    fn has_row(&self, y: usize) -> bool {
-        (usize::from(self.top)..self.bottom.into()).contains(&y)
+    /// The largest piece alone, where there are others: they may be dirt, or of a box.
+    pub fn largest_piece(&self) -> Option<Self> {
+        let [left, top, right, bottom] = self.largest;
+        (self.count > 1).then_some(Self { left, top, right, bottom, count: 1, ..*self })
     }
 
     /// Whether it lies in a frame of this size.
@@ -91,7 +84,8 @@ impl Region {
     fn of(found: &Found) -> Self {
         let Blob { left, top, right, bottom, area } = found.blob;
         let [left, top, right, bottom] = [left, top, right, bottom].map(|place| place as u16);
-        let mut region = Self { left, top, right, bottom, area, ..Self::default() };
+        let largest = [left, top, right, bottom];
+        let mut region = Self { left, top, right, bottom, area, edges: found.edges, largest, ..Self::default() };
         region.add_piece(found);
         region
     }
@@ -108,6 +102,7 @@ impl Region {
         if usize::from(self.count) < MAX_PIECES {
             self.add_piece(found);
             self.area += other.area;
+            self.edges += other.edges;
             (self.left, self.top) = (self.left.min(other.left), self.top.min(other.top));
             (self.right, self.bottom) = (self.right.max(other.right), self.bottom.max(other.bottom));
         }
@@ -124,7 +119,7 @@ impl Region {
         let across = gap([left, right], [blob.left, blob.right]);
         let height = bottom.max(blob.bottom) - top.min(blob.top);
         let is_substantial = 40 * blob.area >= self.area;
-        let is_over = 2 * shared >= blob.width().min(self.width()) && 7 * down <= height;
+        let is_over = 2 * shared >= blob.width().min(self.width()) && 3 * down <= height;
         is_substantial && (is_over || 12 * across.max(down) <= height)
     }
 }
@@ -138,6 +133,8 @@ pub struct Digits {
     pub polarity: Polarity,
     /// How much speaks for that: the most edges of a digit or of a box around one.
     pub(super) strength: u32,
+    /// How much speaks for the other polarity.
+    pub(super) rival: u32,
 }
 
 impl Digits {
@@ -151,9 +148,9 @@ impl Digits {
             edges: 0,
             pieces: [[0; 2]; MAX_PIECES],
             count: 0,
-            is_box: false,
+            largest: [0; 4],
         };
-        Self { regions: [NOTHING; MAX_DIGITS], count: 0, polarity, strength: 0 }
+        Self { regions: [NOTHING; MAX_DIGITS], count: 0, polarity, strength: 0, rival: 0 }
     }
 
     /// From left to right.
@@ -171,6 +168,12 @@ impl Digits {
         self.iter().max_by_key(|region| region.edges)
     }
 
+    /// The `most` with the most, and the sharpest, ink, from left to right.
+    pub fn most_inked(&self, most: usize) -> impl Iterator<Item = &Region> {
+        let rank = |region: &Region| self.iter().filter(|other| other.edges > region.edges).count();
+        self.iter().filter(move |region| rank(region) < most).take(most)
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
         self.count
@@ -179,34 +182,6 @@ impl Digits {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
-    }
-
-    /// Drops what has soft edges: shadows, and light that falls through between them, and glare. Boxes go too, once their
-    /// edges have been seen.
-    pub(super) fn keep_sharp(&mut self, frame: &Frame<'_>, ink: &Bits<'_>, paper: &Paper<'_>, row: &mut [u32]) {
-        let mut edges = [Edges::default(); MAX_DIGITS];
-        for (region, edges) in self.iter().zip(&mut edges) {
-            let [across, down] = [[region.left, region.right], [region.top, region.bottom]].map(|s| s.map(usize::from));
-            edges.least_step = (LEAST_STEP * paper.depth(across, down) / 100) as i32;
-        }
-        for y in 0..frame.height() {
-            let here = self.iter().filter(|region| region.has_row(y)).map(|region| region.words(frame.width()));
-            let Some(words) = here.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)) else { continue };
-            frame.grey_row(y, self.polarity, words, row);
-            let grey = bytes_of(row).get(..frame.width()).unwrap_or_default();
-            for (region, edges) in self.iter().zip(&mut edges).filter(|(region, _)| region.has_row(y)) {
-                edges.add(ink.row(y), grey, [region.left, region.right].map(usize::from));
-            }
-        }
-        let count = self.count;
-        for (region, edges) in self.regions.iter_mut().zip(edges).take(count) {
-            let is_porous = 10 * region.area < LEAST_RUN_TENTHS * edges.count / 2;
-            let is_sharp = 100 * edges.sharp >= LEAST_SHARP * edges.count;
-            region.edges = if is_sharp && !is_porous { edges.sum } else { 0 };
-        }
-        let strength = self.best().map_or(0, |best| best.edges);
-        self.remove_unless(|region| region.edges > 0 && !region.is_box);
-        self.strength = strength;
     }
 
     fn push(&mut self, region: Region) {
@@ -231,113 +206,34 @@ impl<'d> IntoIterator for &'d Digits {
     }
 }
 
-/// Steps of grey where ink begins and ends along the rows.
-#[derive(Clone, Copy, Default)]
-struct Edges {
-    /// Of the squares of sharp steps, in sixteens.
-    sum: u32,
-    count: u32,
-    /// Those of at least the step given.
-    sharp: u32,
-    least_step: i32,
-}
-
-impl Edges {
-    fn add(&mut self, ink: &[u32], grey: &[u8], [left, right]: [usize; 2]) {
-        let is_ink = |x: usize| ink.get(x / 32).is_some_and(|word| word >> (x % 32) & 1 != 0);
-        let level = |x: usize| i32::from(grey.get(x).copied().unwrap_or(0));
-        let mut before = 0;
-        // Ink touches no border, so that there is a pixel on each side of it.
-        for index in left / 32..=right / 32 {
-            let inside = below(right, index) & !below(left, index);
-            let word = ink.get(index).copied().unwrap_or(0) & inside;
-            // Pixels that differ from the one before.
-            let mut turns = word ^ (word << 1 | before >> 31);
-            before = word;
-            while turns != 0 {
-                let x = 32 * index + turns.trailing_zeros() as usize;
-                let (outside, inside, next) = if word & turns & turns.wrapping_neg() != 0 {
-                    (x.saturating_sub(2), x, if is_ink(x + 1) { x + 1 } else { x })
-                } else {
-                    (x + 1, x - 1, if is_ink(x.saturating_sub(2)) { x - 2 } else { x - 1 })
-                };
-                let step = level(outside.min(grey.len() - 1)) - (level(inside) + level(next)) / 2;
-                if step >= self.least_step {
-                    self.sum += (step * step / 16) as u32;
-                }
-                self.count += 1;
-                self.sharp += u32::from(step >= self.least_step);
-                turns &= turns - 1;
-            }
-        }
-    }
-}
-
-/// The bits of word `index` of a row that stand for columns left of `column`.
-fn below(column: usize, index: usize) -> u32 {
-    match column.saturating_sub(32 * index) {
-        0 => 0,
-        columns @ 1..32 => (1 << columns) - 1,
-        _ => u32::MAX,
-    }
-}
-
-/// A blob and its first pixel.
-#[derive(Clone, Copy)]
-struct Found {
-    blob: Blob,
-    seed: [u16; 2],
-}
-
-/// Takes from `ink` what touches the border, and gives the digits of the rest. What was in `filled` is lost.
-pub fn choose(ink: &mut Bits<'_>, filled: &mut Bits<'_>, polarity: Polarity) -> Digits {
-    ink.fill_from_border(filled);
-    ink.remove(filled);
-    filled.clear();
-    let mut blobs = Blobs::default();
-    for y in 0..ink.height() {
-        for index in 0..ink.width().div_ceil(32) {
-            let word = |bits: &Bits<'_>| bits.row(y).get(index).copied().unwrap_or(0);
-            let (ink_word, mut left) = (word(ink), word(ink) & !word(filled));
-            while left != 0 {
-                let seed = [32 * index + left.trailing_zeros() as usize, y];
-                let blob = ink.fill_from(seed, filled);
-                blobs.add(Found { blob, seed: seed.map(|place| place as u16) });
-                // The first pixel itself goes even if nothing was filled, so that the loop ends.
-                left = ink_word & !word(filled) & (left - 1) & left;
-            }
-        }
-    }
-    let least_height = LEAST_HEIGHT.max(ink.height() / LEAST_HEIGHT_PART);
-    digits_of(blobs.sorted(), least_height, polarity)
-}
-
-/// Joins pieces and drops what has no digit's shape. `blobs` come from the largest to the smallest.
-fn digits_of(blobs: &[Found], least_height: usize, polarity: Polarity) -> Digits {
+/// The digits among the blobs, which come from the largest to the smallest: joins pieces and drops what has no digit's
+/// shape.
+pub fn choose(blobs: &[Found], polarity: Polarity, frame_height: usize) -> Digits {
     let mut digits = Digits::none(polarity);
-    let is_box = |found: &Found| blobs.iter().any(|other| is_box_around(&found.blob, &other.blob));
-    for found in blobs.iter().filter(|found| is_box(found)).take(MAX_BOXES) {
-        digits.push(Region { is_box: true, ..Region::of(found) });
-    }
-    for found in blobs.iter().filter(|found| !is_box(found)) {
+    // Boxes are no digits, but their edges too tell what is ink.
+    let mut boxes = 0;
+    for found in blobs {
+        if blobs.iter().any(|other| is_box_around(&found.blob, &other.blob)) {
+            boxes = boxes.max(found.edges);
+            continue;
+        }
         let count = digits.count;
-        let regions = digits.regions.iter_mut().take(count).filter(|region| !region.is_box);
+        let regions = digits.regions.iter_mut().take(count);
         match regions.into_iter().find(|region| region.owns(&found.blob)) {
             Some(region) => region.join(found),
             None => digits.push(Region::of(found)),
         }
     }
-    let tallest = digits.iter().filter(|region| !region.is_box).map(Region::height).max().unwrap_or(0);
+    let tallest = digits.iter().map(Region::height).max().unwrap_or(0);
+    let least_height = LEAST_HEIGHT.max(frame_height / LEAST_HEIGHT_PART).max(tallest.div_ceil(4));
     digits.remove_unless(|region| {
-        if region.is_box {
-            return true;
-        }
         region.height() >= least_height
-            && 4 * region.height() >= tallest
             && region.width() <= 3 * region.height()
             && 40 * region.area as usize >= region.width() * region.height()
             && !region.is_solid()
+            && !region.is_thin()
     });
+    digits.strength = digits.best().map_or(0, |best| best.edges).max(boxes);
     let count = digits.count;
     if let Some(regions) = digits.regions.get_mut(..count) {
         regions.sort_unstable_by_key(|region| (region.left, region.top));
@@ -355,43 +251,4 @@ fn is_box_around(outer: &Blob, inner: &Blob) -> bool {
         && 3 * inner.height() >= outer.height()
         && 3 * inner.area >= outer.area
         && 5 * outer.area as usize <= outer.width() * outer.height()
-}
-
-/// The largest blobs so far.
-struct Blobs {
-    found: [Found; MAX_BLOBS],
-    count: usize,
-}
-
-impl Default for Blobs {
-    fn default() -> Self {
-        let blob = Blob { left: 0, top: 0, right: 0, bottom: 0, area: 0 };
-        Self { found: [Found { blob, seed: [0; 2] }; MAX_BLOBS], count: 0 }
-    }
-}
-
-impl Blobs {
-    /// Least pixels of a blob that is not a speck.
-    const LEAST_AREA: u32 = 6;
-
-    fn add(&mut self, found: Found) {
-        if found.blob.area < Self::LEAST_AREA {
-            return;
-        }
-        if let Some(place) = self.found.get_mut(self.count) {
-            *place = found;
-            self.count += 1;
-        } else if let Some(smallest) = self.found.iter_mut().min_by_key(|found| found.blob.area)
-            && smallest.blob.area < found.blob.area
-        {
-            *smallest = found;
-        }
-    }
-
-    /// From the largest to the smallest.
-    fn sorted(&mut self) -> &[Found] {
-        let found = self.found.get_mut(..self.count).unwrap_or_default();
-        found.sort_unstable_by_key(|found| (core::cmp::Reverse(found.blob.area), found.seed));
-        found
-    }
 }
