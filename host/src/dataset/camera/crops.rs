@@ -3,16 +3,17 @@
 
 use super::{Conditions, HEIGHT, SIDE, Shot, Subject, WIDTH, shoot};
 use crate::dataset::{Dataset, Images};
+use crate::frames::MOST;
 use crate::recipe::Source;
-use firmware::vision::{Digits, Finder, Format, Frame, Region, scratch_words};
+use firmware::vision::{Finder, Format, Frame, Region, scratch_words, search};
 use rayon::prelude::*;
 
 /// The class of what is no digit.
 pub const NO_DIGIT: u8 = 10;
 /// Frames of each training digit.
-const COPIES: usize = 2;
+const COPIES: usize = 4;
 /// Each so many samples, the last one is no digit.
-const GROUP: usize = 6;
+const GROUP: usize = 5;
 /// Seeds of the three sets of frames lie far apart.
 const TRAIN: u64 = 1 << 40;
 const TEST: u64 = 2 << 40;
@@ -105,7 +106,7 @@ fn a_digit(pixels: &[u8], seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
     let last = std::iter::once((Conditions::Ideal, TRIES - 1));
     let found = tries.chain(last).find_map(|(conditions, attempt)| {
         let shot = shoot(Subject::Digit(pixels), conditions, seed + attempt);
-        crop(&shot, scratch, |digits| digits.iter().find(|region| fits(region, shot.bounds)))
+        crops_of(&shot, scratch).into_iter().find_map(|(region, crop)| fits(&region, shot.bounds).then_some(crop))
     });
     found.unwrap_or_else(|| std::array::from_fn(|at| (pixels[at] ^ 0x80) as i8))
 }
@@ -117,18 +118,24 @@ fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] 
     let found = (0..TRIES).find_map(|attempt| {
         let kind = KINDS[(number + attempt as usize) % KINDS.len()];
         let shot = shoot(OTHERS[kind], Conditions::Field, seed + attempt);
-        crop(&shot, scratch, |digits| digits.as_slice().get(number % digits.len().max(1)))
+        let crops = crops_of(&shot, scratch);
+        crops.get(number % crops.len().max(1)).map(|(_, crop)| *crop)
     });
     found.unwrap_or([i8::MIN; SIDE * SIDE])
 }
 
-fn crop(shot: &Shot, scratch: &mut [u32], choose: impl Fn(&Digits) -> Option<&Region>) -> Option<[i8; SIDE * SIDE]> {
-    let frame = Frame::new(WIDTH, HEIGHT, Format::Grey, &shot.grey).ok()?;
-    let mut finder = Finder::new(scratch);
-    let digits = finder.find(&frame).ok()?;
-    let mut pixels = [0; SIDE * SIDE];
-    finder.normalize(&frame, choose(&digits)?, &mut pixels).ok()?;
-    Some(pixels)
+/// All that a device looks at in a frame until it has found a digit, in this order.
+fn crops_of(shot: &Shot, scratch: &mut [u32]) -> Vec<(Region, [i8; SIDE * SIDE])> {
+    let mut crops = Vec::new();
+    let Ok(frame) = Frame::new(WIDTH, HEIGHT, Format::Grey, &shot.grey) else { return crops };
+    let searched = search(&frame, &mut Finder::new(scratch), MOST.into(), |finder, region| {
+        let mut pixels = [0; SIDE * SIDE];
+        finder.normalize(&frame, region, &mut pixels)?;
+        crops.push((*region, pixels));
+        Ok(false)
+    });
+    debug_assert_eq!(searched, Ok(()), "the scratch is long enough, and the regions are the frame's");
+    crops
 }
 
 /// Whether the region is the drawing, by and large: what both take up is at least half of what either does. Half a digit,
@@ -146,14 +153,14 @@ mod tests {
     use crate::dataset::strokes;
 
     #[test]
-    fn each_group_is_five_digits_and_something_else_and_all_are_found() {
+    fn each_group_ends_with_something_else_and_all_are_found() {
         let drawn = strokes::dataset(10, 20, 1);
         let [train, test] = [&drawn.train, &drawn.test].map(|samples| samples.images().unwrap());
         let crops = dataset(train, test);
         let images = crops.train.images().unwrap();
-        assert_eq!(images.labels[..6], [0, 0, 1, 1, 2, NO_DIGIT]);
-        assert_eq!((images.len(), crops.test.len()), (train_samples(10), 12));
-        assert_eq!(crops.test.labels()[..6], [0, 2, 4, 6, 8, NO_DIGIT]);
+        assert_eq!(images.labels[..10], [0, 0, 0, 0, NO_DIGIT, 1, 1, 1, 1, NO_DIGIT]);
+        assert_eq!((images.len(), crops.test.len()), (train_samples(10), 10));
+        assert_eq!(crops.test.labels()[..5], [0, 2, 4, 6, NO_DIGIT]);
         let ink = |index: usize| image(images, index).iter().filter(|pixel| **pixel > 128).count();
         assert!((0..images.len()).filter(|&index| images.labels[index] != NO_DIGIT).all(|index| ink(index) > 20));
         assert_ne!(image(images, 0), image(images, 1), "each copy is a frame of its own");
