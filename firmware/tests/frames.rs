@@ -88,7 +88,7 @@ fn a_frame_is_read_as_without_the_link() {
         send_page(device);
         expect(device, Request::Look { most: 3 }, Reply::Look { count: 1, ticks: 100 });
         let place = [reading.region.left, reading.region.top, reading.region.right, reading.region.bottom];
-        let expected = Reply::Reading { place, class: reading.class, probability: reading.probability };
+        let expected = Reply::Reading { place, class: reading.class, certainty: reading.certainty };
         expect(device, Request::Reading { index: 0 }, expected);
         expect(device, Request::Reading { index: 1 }, Reply::Error(ErrorCode::OutOfRange));
         let seen: Vec<u8> = memory.iter().flat_map(|word| word.to_le_bytes()).take(DATA_BYTES).collect();

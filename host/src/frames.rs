@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Size to which pictures are reduced, as a small camera gives them.
 pub const FRAME: [u32; 2] = [160, 120];
-/// Least probability of a digit, in 1/65,536: below it, the answer is "no digit". Chosen on frames of training digits.
+/// Least certainty of a digit, in 1/65,536: below it, the answer is "no digit". Chosen on frames of training digits.
 pub const SURE: u32 = 26_214;
 /// Regions of a frame that are read.
 pub const MOST: u8 = 3;
@@ -39,13 +39,13 @@ pub struct Seen {
     pub place: [u16; 4],
     pub class: u16,
     /// In 1/65,536.
-    pub probability: u32,
+    pub certainty: u32,
 }
 
 impl From<&Reading> for Seen {
     fn from(reading: &Reading) -> Self {
         let Region { left, top, right, bottom, .. } = reading.region;
-        Seen { place: [left, top, right, bottom], class: reading.class, probability: reading.probability }
+        Seen { place: [left, top, right, bottom], class: reading.class, certainty: reading.certainty }
     }
 }
 
@@ -61,14 +61,14 @@ impl Seen {
     }
 
     fn digit_from(&self, least: u32) -> Option<u8> {
-        Reading { class: self.class, probability: self.probability, ..Reading::default() }.digit(least)
+        Reading { class: self.class, certainty: self.certainty, ..Reading::default() }.digit(least)
     }
 }
 
 impl Look {
     /// The surest digit.
     pub fn best(&self) -> Option<&Seen> {
-        self.seen.iter().filter(|seen| seen.digit().is_some()).max_by_key(|seen| seen.probability)
+        self.seen.iter().filter(|seen| seen.digit().is_some()).max_by_key(|seen| seen.certainty)
     }
 }
 

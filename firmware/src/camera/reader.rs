@@ -34,8 +34,8 @@ impl<'m, 'a> Reader<'m, 'a> {
     /// # Errors
     /// [`Error::ScratchTooSmall`]; the frame has no vote then, in particular none for "no digit".
     pub fn see(&mut self, frame: &Frame<'_>) -> Result<Option<usize>, Error> {
-        let probabilities = self.look(frame)?;
-        Ok(self.vote.add(&probabilities))
+        let certainties = self.look(frame)?;
+        Ok(self.vote.add(&certainties))
     }
 
     /// The votes so far.
@@ -43,15 +43,15 @@ impl<'m, 'a> Reader<'m, 'a> {
         &self.vote
     }
 
-    /// Probability of the digit that is surest, in its class; zeros without one.
+    /// Certainty of the digit that is surest, in its class; zeros without one.
     fn look(&mut self, frame: &Frame<'_>) -> Result<[u32; DIGITS], Error> {
-        let mut probabilities = [0; DIGITS];
+        let mut certainties = [0; DIGITS];
         let readings = vision::read(frame, &mut self.finder, &mut self.interpreter, self.most)?;
         if let Some(reading) = readings.best(0)
-            && let Some(place) = probabilities.get_mut(usize::from(reading.class))
+            && let Some(place) = certainties.get_mut(usize::from(reading.class))
         {
-            *place = reading.probability;
+            *place = reading.certainty;
         }
-        Ok(probabilities)
+        Ok(certainties)
     }
 }

@@ -83,7 +83,7 @@ impl<'d> Desk<'d> {
     pub fn reading(&self, index: u8) -> Result<Reply<'static>, ErrorCode> {
         let reading = self.readings.as_slice().get(usize::from(index)).ok_or(ErrorCode::OutOfRange)?;
         let vision::Region { left, top, right, bottom, .. } = reading.region;
-        Ok(Reply::Reading { place: [left, top, right, bottom], class: reading.class, probability: reading.probability })
+        Ok(Reply::Reading { place: [left, top, right, bottom], class: reading.class, certainty: reading.certainty })
     }
 
     /// Bytes of the scratch as the last look left it: ink, the chosen digit, the paper.

@@ -145,8 +145,8 @@ pub enum Reply<'a> {
         place: [u16; 4],
         /// The most probable class.
         class: u16,
-        /// Its probability, in 1/65,536.
-        probability: u32,
+        /// How certain it is, in 1/65,536.
+        certainty: u32,
     },
 }
 

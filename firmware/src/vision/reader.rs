@@ -10,7 +10,7 @@ pub const MAX_CLASSES: usize = 16;
 /// Classes that are digits; the others, e.g. "no digit", come behind.
 pub const DIGITS: usize = 10;
 
-/// Probability, in 1/65,536, from which on a region is told to be a digit, so that no other is looked for.
+/// Certainty, in 1/65,536, from which on a region is told to be a digit, so that no other is looked for.
 pub const LIKELY: u32 = 1 << 15;
 
 /// What a net says of a region.
@@ -21,14 +21,15 @@ pub struct Reading {
     pub region: Region,
     /// The most probable class.
     pub class: u16,
-    /// Its probability, in 1/65,536.
-    pub probability: u32,
+    /// How certain it is, in 1/65,536: the mean of its probability and that of its kind, digits or others. A digit that the
+    /// net takes for one of two is still a digit; what could be something else than a digit is none.
+    pub certainty: u32,
 }
 
 impl Reading {
-    /// The digit, where it is one with at least this probability (in 1/65,536).
+    /// The digit, where it is one with at least this certainty (in 1/65,536).
     pub fn digit(&self, least: u32) -> Option<u8> {
-        let is_sure = usize::from(self.class) < DIGITS && self.probability >= least;
+        let is_sure = usize::from(self.class) < DIGITS && self.certainty >= least;
         is_sure.then_some(self.class as u8)
     }
 }
@@ -46,10 +47,10 @@ impl Readings {
         self.readings.get(..self.count).unwrap_or_default()
     }
 
-    /// The surest digit, where there is to be one; none if no digit has at least this probability (in 1/65,536).
+    /// The surest digit, where there is to be one; none if no digit has at least this certainty (in 1/65,536).
     pub fn best(&self, least: u32) -> Option<&Reading> {
         let digits = self.as_slice().iter().filter(|reading| reading.digit(least).is_some());
-        digits.max_by_key(|reading| reading.probability)
+        digits.max_by_key(|reading| reading.certainty)
     }
 
     fn push(&mut self, reading: Reading) {
@@ -122,8 +123,8 @@ pub fn read(
     }
     let mut readings = Readings::default();
     search(frame, finder, most.min(MAX_DIGITS), |finder, region| {
-        let (class, probability) = read_region(frame, region, finder, interpreter)?;
-        let reading = Reading { region: *region, class, probability };
+        let (class, certainty) = read_region(frame, region, finder, interpreter)?;
+        let reading = Reading { region: *region, class, certainty };
         readings.push(reading);
         Ok(reading.digit(LIKELY).is_some())
     })?;
@@ -144,5 +145,30 @@ fn read_region(
     let mut probabilities = [0; MAX_CLASSES];
     softmax(logits, interpreter.model().output().scale, &mut probabilities);
     let class = argmax(logits);
-    Ok((class as u16, probabilities.get(class).copied().unwrap_or(0)))
+    Ok((class as u16, certainty(&probabilities, class)))
+}
+
+/// See [`Reading::certainty`]; all in 1/65,536.
+fn certainty(probabilities: &[u32; MAX_CLASSES], class: usize) -> u32 {
+    let (digits, others) = probabilities.split_at(DIGITS);
+    let kind: u32 = if class < DIGITS { digits } else { others }.iter().sum();
+    (probabilities.get(class).copied().unwrap_or(0) + kind) / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digit_like_another_is_more_certain_than_one_like_none() {
+        let of = |probabilities: &[(usize, u32)], class| {
+            let mut all = [0; MAX_CLASSES];
+            probabilities.iter().for_each(|&(class, probability)| all[class] = probability);
+            certainty(&all, class)
+        };
+        assert_eq!(of(&[(4, 40_000), (9, 25_536)], 4), (40_000 + 65_536) / 2);
+        assert_eq!(of(&[(4, 40_000), (10, 25_536)], 4), 40_000);
+        assert_eq!(of(&[(4, 25_536), (10, 30_000), (12, 10_000)], 10), 35_000);
+        assert_eq!(of(&[(7, 65_536)], 7), 65_536);
+    }
 }

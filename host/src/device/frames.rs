@@ -35,7 +35,7 @@ impl Session {
         let requests: Vec<_> = (0..count).map(|index| Request::Reading { index }).collect();
         let replies = self.exchange(&requests)?;
         let seen = replies.iter().map(|reply| match reply.parse()? {
-            Reply::Reading { place, class, probability } => Ok(Seen { place, class, probability }),
+            Reply::Reading { place, class, certainty } => Ok(Seen { place, class, certainty }),
             _ => Err(self.unexpected("Reading")),
         });
         let seen = seen.collect::<Result<_>>()?;

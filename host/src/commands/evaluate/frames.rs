@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn answers_are_counted_by_what_is_there() {
         let look = |seen: &[(u16, u32)]| Look {
-            seen: seen.iter().map(|&(class, probability)| Seen { place: [0; 4], class, probability }).collect(),
+            seen: seen.iter().map(|&(class, certainty)| Seen { place: [0; 4], class, certainty }).collect(),
             memory: String::new(),
         };
         let looks = [

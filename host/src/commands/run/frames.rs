@@ -25,7 +25,7 @@ struct Region {
     /// First column and row, then those behind the last, of the frame to which the picture is reduced.
     place: [u16; 4],
     label: String,
-    probability: f64,
+    certainty: f64,
 }
 
 /// Runs the command.
@@ -50,8 +50,8 @@ pub fn run(arguments: &Arguments, found: &Found, paths: &[PathBuf]) -> Result<()
     }
     for Answer { input, digit, regions } in answers {
         let digit = digit.map_or("no digit".into(), |digit| digit.to_string());
-        let each = regions.iter().map(|Region { place: [left, top, right, bottom], label, probability }| {
-            format!("{label} ({:.1} %) at {left}, {top} to {right}, {bottom}", 100.0 * probability)
+        let each = regions.iter().map(|Region { place: [left, top, right, bottom], label, certainty }| {
+            format!("{label} ({:.1} %) at {left}, {top} to {right}, {bottom}", 100.0 * certainty)
         });
         println!("{}: {digit}", input.display());
         each.for_each(|region| println!("  {region}"));
@@ -63,7 +63,7 @@ fn answer(path: &Path, look: &Look, labels: &[String]) -> Result<Answer> {
     let region = |seen: &Seen| {
         let label =
             labels.get(usize::from(seen.class)).context("the model has more outputs than its data has classes")?;
-        Ok(Region { place: seen.place, label: label.clone(), probability: f64::from(seen.probability) / 65_536.0 })
+        Ok(Region { place: seen.place, label: label.clone(), certainty: f64::from(seen.certainty) / 65_536.0 })
     };
     let regions = look.seen.iter().map(region).collect::<Result<_>>()?;
     Ok(Answer { input: path.to_path_buf(), digit: look.best().and_then(Seen::digit), regions })
