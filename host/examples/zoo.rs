@@ -197,12 +197,14 @@ fn separable() -> ModelProto {
     head(sketch.conv_relu([16, 16, 1, 1], 1, 1), 16, 5)
 }
 
-/// A block whose channels are weighed by what all places say together, and whose places by what all channels say.
+/// A block whose channels are weighed by what all places say together, and whose places by what all channels say; what all
+/// places say is added to each.
 fn excited() -> ModelProto {
     let sketch = Sketch::initialized(&[3, 18, 18], 13).conv_relu([12, 3, 3, 3], 2, 1);
     let all = sketch.last().to_owned();
+    let sketch = sketch.node("GlobalAveragePool", &[], vec![]);
+    let mean = sketch.last().to_owned();
     let sketch = sketch
-        .node("GlobalAveragePool", &[], vec![])
         .node("Conv", &[&[4, 12, 1, 1], &[4]], vec![])
         .node("Relu", &[], vec![])
         .node("Conv", &[&[12, 4, 1, 1], &[12]], vec![])
@@ -213,6 +215,8 @@ fn excited() -> ModelProto {
     let sketch = sketch.node("Conv", &[&[1, 12, 1, 1], &[1]], vec![]).node("Sigmoid", &[], vec![]);
     let places = sketch.last().to_owned();
     let sketch = sketch.node_of("Mul", &[&places, &weighed], &[], vec![]);
+    let both = sketch.last().to_owned();
+    let sketch = sketch.node_of("Add", &[&both, &mean], &[], vec![]);
     head(sketch.conv_relu([16, 12, 3, 3], 2, 1), 16, 5)
 }
 

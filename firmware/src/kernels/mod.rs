@@ -258,7 +258,7 @@ pub struct Slice {
     pub output: Shape,
     /// The first row, column and channel.
     pub starts: [usize; 3],
-    /// How far apart rows, columns and channels are, at least 1.
+    /// How far apart rows, columns and channels are; 0 where the first one is repeated.
     pub steps: [usize; 3],
 }
 

@@ -94,7 +94,7 @@ pub fn concat(concat: &Concat, inputs: [&[i8]; 3], output: &mut [i8]) {
 /// `y[r, k, c] = x[starts + [r, k, c] · steps]`; whole runs of places or channels are copied at once, and there is no faster form.
 pub fn slice(slice: &Slice, input: &[i8], output: &mut [i8]) {
     let Slice { input: from, output: to, starts: [top, left, first], steps: [down, right, step] } = *slice;
-    let whole_places = right == 1 && from.channels == to.channels;
+    let whole_places = right == 1 && step == 1 && from.channels == to.channels;
     for (row, output) in output.chunks_exact_mut(to.width * to.channels).enumerate() {
         let row = (top + row * down) * from.width + left;
         if whole_places {
@@ -103,10 +103,10 @@ pub fn slice(slice: &Slice, input: &[i8], output: &mut [i8]) {
         }
         for (column, output) in output.chunks_exact_mut(to.channels).enumerate() {
             let place = &input[(row + column * right) * from.channels + first..];
-            if step == 1 {
-                output.copy_from_slice(&place[..output.len()]);
-            } else {
-                output.iter_mut().zip(place.iter().step_by(step)).for_each(|(output, value)| *output = *value);
+            match step {
+                0 => output.fill(place[0]),
+                1 => output.copy_from_slice(&place[..output.len()]),
+                _ => output.iter_mut().zip(place.iter().step_by(step)).for_each(|(output, value)| *output = *value),
             }
         }
     }

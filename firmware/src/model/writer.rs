@@ -125,7 +125,7 @@ pub enum Parameters {
     Slice {
         /// The first row, column and channel.
         starts: [usize; 3],
-        /// How far apart they are, at least 1.
+        /// How far apart they are; 0 where the first one is repeated.
         steps: [usize; 3],
     },
     /// Max-pool on its own.

@@ -279,7 +279,8 @@ impl Writer<'_> {
         pooled
     }
 
-    /// The rows, columns and channels of `source`, a value of the shape `from`, that are left in one of the shape `to`.
+    /// The rows, columns and channels of `source`, a value of the shape `from`, that are left, or repeated, in one of the shape
+    /// `to`.
     fn slice(
         &mut self,
         name: &str,
@@ -290,25 +291,40 @@ impl Writer<'_> {
         steps: &[usize; 3],
     ) -> String {
         let [from, to] = [from, to].map(|shape| [shape.height, shape.width, shape.channels]);
-        let cut: Vec<usize> = (0..3).filter(|&axis| from[axis] != to[axis]).collect();
-        let integers = |value: &dyn Fn(usize) -> usize| cut.iter().map(|&axis| value(axis) as i64).collect::<Vec<_>>();
-        let lists = [
-            ("starts", integers(&|axis| starts[axis])),
-            ("ends", integers(&|axis| starts[axis] + (to[axis] - 1) * steps[axis] + 1)),
-            // Rows, columns, channels are the axes 2, 3, 1.
-            ("axes", integers(&|axis| [2, 3, 1][axis])),
-            ("steps", integers(&|axis| steps[axis])),
-        ];
+        // Of what is repeated, one is left.
+        let left: [usize; 3] = std::array::from_fn(|axis| if steps[axis] == 0 { 1 } else { to[axis] });
+        let cut: Vec<usize> = (0..3).filter(|&axis| from[axis] != left[axis]).collect();
+        let mut answer = source.to_owned();
+        if !cut.is_empty() {
+            let integers = |value: &dyn Fn(usize) -> usize| cut.iter().map(|&axis| value(axis) as i64).collect();
+            let lists = [
+                ("starts", integers(&|axis| starts[axis])),
+                ("ends", integers(&|axis| starts[axis] + (left[axis] - 1) * steps[axis] + 1)),
+                // Rows, columns, channels are the axes 2, 3, 1.
+                ("axes", integers(&|axis| [2, 3, 1][axis])),
+                ("steps", integers(&|axis| steps[axis].max(1))),
+            ];
+            answer = self.with_lists("Slice", name, &answer, &lists);
+        }
+        if left != to {
+            let [height, width, channels] = to.map(|side| side as i64);
+            answer = self.with_lists("Expand", name, &answer, &[("sides", vec![1, channels, height, width])]);
+        }
+        answer
+    }
+
+    /// A node `kind` of `source` and constant lists; answers with its output.
+    fn with_lists(&mut self, kind: &str, name: &str, source: &str, lists: &[(&str, Vec<i64>)]) -> String {
         let mut inputs = vec![source.to_owned()];
         for (what, values) in lists {
-            let list = constant(&format!("{name}.{what}"), &[values.len()], &values);
+            let list = constant(&format!("{name}.{what}"), &[values.len()], values);
             inputs.push(list.name.clone());
             self.constants.push(list);
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let sliced = format!("{name}.sliced");
-        self.nodes.push(node("Slice", &inputs, &sliced, Vec::new()));
-        sliced
+        let answer = format!("{name}.{}", kind.to_lowercase());
+        self.nodes.push(node(kind, &inputs, &answer, Vec::new()));
+        answer
     }
 
     /// Tensor `index` is `source`, rounded to its scale.

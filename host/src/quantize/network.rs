@@ -69,7 +69,7 @@ pub enum Kind<P> {
     Multiply { bounds: Bounds },
     /// Two or three activations one behind the other along an axis: 0 for rows, 1 for columns, 2 for channels.
     Concat { axis: usize },
-    /// Some rows, columns and channels: the first of each, and how far apart they are.
+    /// Some rows, columns and channels: the first of each, and how far apart they are, 0 where the first one is repeated.
     Slice { starts: [usize; 3], steps: [usize; 3] },
     /// Mean over the window, then bounds; `padded` tells whether places in the padding count, as zeros.
     AveragePool2d { window: Window, padded: bool, bounds: Bounds },

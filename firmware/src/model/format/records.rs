@@ -184,7 +184,7 @@ pub struct ConcatRecord {
 pub struct SliceRecord {
     /// The first row, column and channel.
     pub starts: [U16; 3],
-    /// How far apart rows, columns and channels are, at least 1.
+    /// How far apart rows, columns and channels are; 0 where the first one is repeated.
     pub steps: [U16; 3],
     /// Zero.
     pub reserved: [u8; 4],

@@ -1,6 +1,6 @@
 //! [`SliceRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, same_meaning, shape_mismatch};
+use super::{Context, Decoded, Parameters, same_meaning, shape_mismatch};
 use crate::kernels::Slice;
 use crate::model::format::{SliceRecord, Span};
 use crate::model::{Error, sections};
@@ -14,7 +14,6 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     context.require(same_meaning(input, output), shape_mismatch)?;
     let [starts, steps] = [record.starts, record.steps].map(|sides| sides.map(|side| usize::from(side.get())));
     let slice = Slice { input: input.shape, output: output.shape, starts, steps };
-    context.require(steps.iter().all(|&step| step != 0), out_of_range)?;
     context.require(slice.is_inside(), shape_mismatch)?;
     Ok(Decoded { parameters: Parameters::Slice(slice), data: [Span::default(); 3], scratch_bytes: 0 })
 }

@@ -226,6 +226,14 @@ fn products_of_two_activations() {
             .finish(&[3, 5, 6]);
         assert_eq!(kinds(&agrees(&attention, &[3, 5, 6])), ["conv2d", "multiply"]);
     }
+    // A sum repeats what it adds.
+    for (kernel, inputs) in [([1, 1], ["conv0", "input"]), ([5, 1], ["input", "conv0"]), ([5, 6], ["conv0", "input"])] {
+        let sum = Sketch::new(&[3, 5, 6], 48)
+            .node("Conv", &[&[1, 3, kernel[0], kernel[1]]], vec![])
+            .node_of("Sub", &inputs, &[], vec![])
+            .finish(&[3, 5, 6]);
+        assert_eq!(kinds(&agrees(&sum, &[3, 5, 6])), ["conv2d", "slice", "subtract"]);
+    }
     let apart = Sketch::new(&[3, 5, 6], 47)
         .node("Conv", &[&[1, 3, 1, 1]], vec![])
         .node_of("GlobalAveragePool", &["input"], &[], vec![])

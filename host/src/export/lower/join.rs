@@ -3,9 +3,10 @@
 use super::onnx::Node;
 use super::view::Axis;
 use super::{Lowering, Refusal, Value, lstm, refuse, scale};
-use crate::quantize::{Bounds, Function, Kind};
+use crate::quantize::{Bounds, Function, Kind, Shape};
 
-/// Add and Sub: of two activations, or of one and a number a channel.
+/// Add and Sub: of two activations, of which one may have a single row, column or channel where the other has many, or of one
+/// and a number a channel.
 pub fn sum<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, subtract: bool) -> Result<(), Refusal> {
     let sign = if subtract { -1.0 } else { 1.0 };
     match [0, 1].map(|index| lowering.is_constant(node, index)) {
@@ -21,17 +22,39 @@ pub fn sum<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, subtract: bool) -> 
             return scale::per_channel(lowering, node, value, &vec![sign; shift.len()], &shift);
         }
     }
-    let (a, b) = pair(lowering, node)?;
+    let (mut a, mut b) = pair(lowering, node)?;
+    if spreads(lowering, &b, &a) {
+        b = spread(lowering, node, b, &a)?;
+    } else if spreads(lowering, &a, &b) {
+        a = spread(lowering, node, a, &b)?;
+    }
     let shape = lowering.shape(&a);
     if lowering.shape(&b) != shape || !a.view.is(&b.view, shape) {
         let sides = [&a, &b].map(|value| value.view.sides(lowering.shape(value)));
         return refuse(
             format!("its inputs have the dimensions {:?} and {:?}, or another order", sides[0], sides[1]),
-            "add values of the same dimensions, or a number a channel",
+            "add values of the same dimensions, values of which a dimension is 1 where it differs, or a number a channel",
         );
     }
     let view = if a.view.rank() >= b.view.rank() { a.view } else { b.view };
     lowering.push(node, Kind::Add { subtract, bounds: Bounds::NONE }, &[a.tensor, b.tensor], shape, view)
+}
+
+/// Whether `value` has fewer values than `whole`, and broadcasting repeats them.
+fn spreads(lowering: &Lowering<'_>, value: &Value, whole: &Value) -> bool {
+    let [own, shape] = [value, whole].map(|value| lowering.shape(value));
+    own != shape && value.view.broadcasts_to(own, &whole.view, shape)
+}
+
+/// `value` with its rows, columns or channels repeated, so that it has as many as `whole`, by a copy.
+fn spread<'m>(lowering: &mut Lowering<'m>, node: &Node<'m>, value: Value, whole: &Value) -> Result<Value, Refusal> {
+    let shape = lowering.shape(whole);
+    let sides = |shape: Shape| [shape.height, shape.width, shape.channels];
+    let (own, all) = (sides(lowering.shape(&value)), sides(shape));
+    let steps = std::array::from_fn(|axis| usize::from(own[axis] == all[axis]));
+    let name = format!("{}.spread", node.name());
+    let tensor = lowering.append(name, Kind::Slice { starts: [0; 3], steps }, &[value.tensor], shape)?;
+    Ok(Value { tensor, view: whole.view.clone() })
 }
 
 /// Mul and Div: by a number a channel; Mul of two activations, of which `x · sigmoid(x)` and `x · hard_sigmoid(x)` are tables.
