@@ -109,14 +109,22 @@ impl Blobs {
                 edges.add(ink.row(y), grey, [found.blob.left, found.blob.right]);
             }
         }
-        let all = core::mem::take(self);
-        for (found, edges) in all.as_slice().iter().zip(edges) {
+        // In place: a second list would be a kilobyte of stack.
+        let mut count = 0;
+        for (index, edges) in edges.iter().enumerate().take(self.count) {
+            let Some(found) = self.found.get(index).copied() else { break };
             let is_porous = 10 * found.blob.area < LEAST_RUN_TENTHS * edges.count / 2;
             let is_sharp = 100 * edges.sharp >= LEAST_SHARP * edges.count;
-            if is_sharp && !is_porous && edges.sum > 0 {
-                self.add(Found { edges: edges.sum, ..*found });
+            if is_sharp
+                && !is_porous
+                && edges.sum > 0
+                && let Some(place) = self.found.get_mut(count)
+            {
+                *place = Found { edges: edges.sum, ..found };
+                count += 1;
             }
         }
+        self.count = count;
     }
 
     fn add(&mut self, found: Found) {

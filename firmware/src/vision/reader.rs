@@ -112,6 +112,8 @@ pub fn search(
 ///
 /// # Errors
 /// [`Error::ScratchTooSmall`]; [`Error::ForeignModel`] where the model does not [suit](suits).
+// Its lists of regions take more than a kilobyte of stack, which is not to be taken from a caller that does other work too.
+#[inline(never)]
 pub fn read(
     frame: &Frame<'_>,
     finder: &mut Finder<'_>,
