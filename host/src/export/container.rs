@@ -1,12 +1,13 @@
 //! The container that a board runs.
 
-use super::plan::Plan;
+use super::plan::{ALIGNMENT, Plan};
+use crate::quantize::lstm::Lstm;
 use crate::quantize::{Affine, Function, Int8, Kind, Network, Op, Quantized, affine};
 use anyhow::{Context, Result, ensure};
 use firmware::kernels::packing;
 use firmware::model::format::{MAX_OPS, PACKING_PORTABLE};
 use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters};
-use firmware::model::{Element, Preference, Tensor};
+use firmware::model::{Element, Preference, Shape, Tensor};
 
 /// `quantized` in a container, packed for every core; `labels` name the answer's values, or are empty.
 pub fn container(quantized: &Quantized, plan: &Plan, labels: &[String]) -> Result<Vec<u8>> {
@@ -110,13 +111,7 @@ pub(super) fn op_spec(op: &Op<Int8>, quantized: &Quantized, place: &dyn Fn(usize
             output_stage: output_stage(parameters, bounds.int8(output)),
         },
     };
-    Ok(OpSpec {
-        input: place(op.inputs[0]),
-        output: place(op.output),
-        packing: PACKING_PORTABLE,
-        preference: Preference::default(),
-        parameters,
-    })
+    Ok(portable_op(place(op.inputs[0]), place(op.output), parameters))
 }
 
 /// The function's int8 outputs for the inputs −128 to 127.
@@ -132,5 +127,40 @@ pub(super) fn output_stage(parameters: &Int8, [output_min, output_max]: [i8; 2])
         left_shift: parameters.left_shift,
         output_min,
         output_max,
+    }
+}
+
+/// An op in the form that every core runs.
+pub fn portable_op(input: u16, output: u16, parameters: Parameters) -> OpSpec {
+    OpSpec { input, output, packing: PACKING_PORTABLE, preference: Preference::default(), parameters }
+}
+
+/// What the op of `lstm` is made of, whose cell state is tensor `cell`.
+pub fn lstm_parameters(lstm: &Lstm, cell: u16) -> Parameters {
+    Parameters::Lstm {
+        cell,
+        weights: lstm.gates.weights.clone(),
+        bias: lstm.gates.folded_bias.clone(),
+        multipliers: lstm.gates.multipliers.clone(),
+        left_shift: lstm.gates.left_shift,
+        cell_shift: lstm.cell_shift,
+    }
+}
+
+/// Vectors one behind the other, none of which shares its place: states have to last.
+#[derive(Default)]
+pub struct Vectors(pub Vec<Tensor>);
+
+impl Vectors {
+    /// The first byte behind the last one.
+    pub fn end(&self) -> usize {
+        self.0.last().map_or(0, |tensor| tensor.end().next_multiple_of(ALIGNMENT))
+    }
+
+    /// A vector of `values` values, whose zero point is 0; gives its index.
+    pub fn push(&mut self, element: Element, values: usize, scale: f32) -> u16 {
+        let shape = Shape { height: 1, width: 1, channels: values };
+        self.0.push(Tensor { offset: self.end(), shape, element, zero_point: 0, scale });
+        self.0.len() as u16 - 1
     }
 }

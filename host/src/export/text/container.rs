@@ -2,13 +2,12 @@
 
 use super::{Sentiment, Table};
 use crate::export::Options;
-use crate::export::container::output_stage;
+use crate::export::container::{Vectors, lstm_parameters, output_stage, portable_op};
 use crate::quantize::lstm::{Logit, Lstm};
 use crate::recipe::Text;
 use anyhow::{Result, anyhow, ensure};
-use firmware::model::format::PACKING_PORTABLE;
-use firmware::model::writer::{ModelBuilder, OpSpec, Parameters, TextSpec};
-use firmware::model::{Element, Preference, Shape, Tensor};
+use firmware::model::writer::{ModelBuilder, Parameters, TextSpec};
+use firmware::model::{Element, Tensor};
 use firmware::text::VocabularySpec;
 
 /// Places of the tensors in a container, which are also the order in which a token goes through them.
@@ -42,31 +41,20 @@ pub fn container(
     for (slot, rank) in built.slots.iter().zip(1..) {
         order[usize::from(*slot) + 1] = rank;
     }
-    let lstm_op = Parameters::Lstm {
-        cell: CELL,
-        weights: lstm.gates.weights.clone(),
-        bias: lstm.gates.folded_bias.clone(),
-        multipliers: lstm.gates.multipliers.clone(),
-        left_shift: lstm.gates.left_shift,
-        cell_shift: lstm.cell_shift,
-    };
     let output_stage = output_stage(&head.layer, [i8::MIN, i8::MAX]);
     let dense = Parameters::Dense { weights: head.layer.weights.clone(), output_stage };
-    let op = |input, output, parameters| OpSpec {
-        input,
-        output,
-        packing: PACKING_PORTABLE,
-        preference: Preference::default(),
-        parameters,
-    };
     let builder = ModelBuilder {
         name: options.name.clone(),
         labels: options.labels.clone(),
         tensors: tensors(model, table, lstm, head, text.window),
         ops: vec![
-            op(TOKEN, VECTOR, Parameters::Embedding { rows: model.vocabulary, table: table.reordered(&order) }),
-            op(VECTOR, HIDDEN, lstm_op),
-            op(HIDDEN, LOGIT, dense),
+            portable_op(
+                TOKEN,
+                VECTOR,
+                Parameters::Embedding { rows: model.vocabulary, table: table.reordered(&order) },
+            ),
+            portable_op(VECTOR, HIDDEN, lstm_parameters(lstm, CELL)),
+            portable_op(HIDDEN, LOGIT, dense),
         ],
         input: TOKEN,
         output: LOGIT,
@@ -77,20 +65,14 @@ pub fn container(
 
 /// One behind the other: the states have to last, and what is left is too small to share.
 fn tensors(model: &Sentiment, table: &Table, lstm: &Lstm, head: &Logit, window: Option<usize>) -> Vec<Tensor> {
-    let mut offset = 0;
-    let mut tensor = |element: Element, values: usize, scale: f32| {
-        let shape = Shape { height: 1, width: 1, channels: values };
-        let tensor = Tensor { offset, shape, element, zero_point: 0, scale };
-        offset = tensor.end().next_multiple_of(4);
-        tensor
-    };
-    let mut tensors = vec![
-        tensor(Element::I16, 1, 1.0),
-        tensor(Element::I8, model.dimensions, table.scale),
-        tensor(Element::I16, model.units, lstm.cell_scale()),
-        tensor(Element::I8, model.units, crate::quantize::lstm::HIDDEN_SCALE),
-        tensor(Element::I32, 1, head.scale),
-    ];
-    tensors.extend(window.map(|window| tensor(Element::I16, window, 1.0)));
-    tensors
+    let mut tensors = Vectors::default();
+    tensors.push(Element::I16, 1, 1.0);
+    tensors.push(Element::I8, model.dimensions, table.scale);
+    tensors.push(Element::I16, model.units, lstm.cell_scale());
+    tensors.push(Element::I8, model.units, crate::quantize::lstm::HIDDEN_SCALE);
+    tensors.push(Element::I32, 1, head.scale);
+    if let Some(window) = window {
+        tensors.push(Element::I16, window, 1.0);
+    }
+    tensors.0
 }
