@@ -164,8 +164,20 @@ fn what_is_no_digit_is_shown_again_without_its_small_pieces() {
     let blotted = seven.fill(60..66, 28..34, INK);
     let blot = shown(&blotted, true, 3);
     assert!(blot.len() == 1 && blot[0].0[1] <= 29, "{blot:?}");
-    assert_eq!(shown(&blotted, false, 3), [blot[0], alone]);
+    assert_eq!(shown(&blotted, false, 2), [blot[0], alone]);
     assert_eq!(shown(&blotted, false, 1), blot);
+}
+
+#[test]
+fn what_is_no_digit_is_shown_again_with_its_fainter_ink() {
+    // Two bars, and between them a link whose contrast is three tenths of theirs.
+    let page = Page::blank().one(60, 30).one(86, 30).fill(67..86, 50..56, 158);
+    let [left, right, whole] = shown(&page, false, 3)[..] else { panic!("{:?}", shown(&page, false, 3)) };
+    assert!(left.0[2] < 70 && right.0[0] > 83 && whole.0[0] <= left.0[0] && whole.0[2] >= right.0[2], "{whole:?}");
+    assert_eq!(shown(&page, true, 3), [left, right]);
+    assert_eq!(shown(&page, false, 2), [left, right]);
+    // What is found again is not shown again.
+    assert_eq!(shown(&Page::blank().fill(60..74, 30..90, INK), false, 3).len(), 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
-use firmware::vision::{Finder, Format, Frame, LIKELY, Reading, Region, SIDE, scratch_words, search};
+use firmware::vision::{Finder, Format, Frame, LIKELY, Reading, Region, SIDE, USUAL_REGIONS, scratch_words, search};
 use image::imageops::{FilterType, resize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub const FRAME: [u32; 2] = [160, 120];
 /// Least certainty of a digit, in 1/65,536: below it, the answer is "no digit". Chosen on frames of training digits.
 pub const SURE: u32 = 39_322;
 /// Regions of a frame that are read.
-pub const MOST: u8 = 3;
+pub const MOST: u8 = USUAL_REGIONS as u8;
 
 /// A frame of grey levels.
 #[derive(Clone, Debug, PartialEq, Eq)]

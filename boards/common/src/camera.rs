@@ -6,13 +6,10 @@ use firmware::camera::{FrameSource, SIZE};
 use firmware::model::Model;
 use firmware::plan::Interpreter;
 use firmware::vision::vote::Rule;
-use firmware::vision::{Finder, Frame, scratch_words};
+use firmware::vision::{Finder, Frame, USUAL_REGIONS, scratch_words};
 
 /// Words of [`Memory::finder`].
 pub const FINDER_WORDS: usize = scratch_words(SIZE[0], SIZE[1]);
-
-/// Most regions of a frame that the model reads. One it is mostly; others where that is no digit.
-const REGIONS: usize = 3;
 
 /// What this needs beside the camera; what lies in it does not matter.
 pub struct Memory<'m> {
@@ -37,7 +34,7 @@ pub fn watch<C: FrameSource<Error: defmt::Format>>(
     let model = Model::parse(model_region())
         .and_then(|model| Interpreter::new(model, memory.arena, memory.scratch))
         .unwrap_or_else(|error| defmt::panic!("no model: {}", error));
-    let mut reader = Reader::new(model, Finder::new(memory.finder), rule, REGIONS)
+    let mut reader = Reader::new(model, Finder::new(memory.finder), rule, USUAL_REGIONS)
         .unwrap_or_else(|error| defmt::panic!("not this model: {}", error));
     loop {
         let before = reader.vote().answer();

@@ -28,12 +28,12 @@ mod regions;
 pub mod vote;
 
 pub use frame::{Format, Frame};
-pub use reader::{DIGITS, LIKELY, MAX_CLASSES, Reading, Readings, read, search, suits};
+pub use reader::{DIGITS, LIKELY, MAX_CLASSES, Reading, Readings, USUAL_REGIONS, read, search, suits};
 pub use regions::{Digits, MAX_DIGITS, Region};
 
 use bits::Bits;
 use blobs::Blobs;
-use paper::Paper;
+use paper::{Care, Paper};
 use zerocopy::IntoBytes;
 
 /// Height and width of a net's input.
@@ -122,12 +122,12 @@ impl<'s> Finder<'s> {
         self.size = [frame.width(), frame.height()];
         let Parts { mut paper, rows, .. } = self.parts()?;
         let guess = paper.measure(frame, rows);
-        let other = self.look(frame, guess.other())?;
-        let mut digits = self.look(frame, guess)?;
+        let other = self.look(frame, guess.other(), Care::Usual)?;
+        let mut digits = self.look(frame, guess, Care::Usual)?;
         // The guess may be wrong, but not easily: what lies between strokes is no ink.
         if other.strength / 13 > digits.strength / 10 {
             let rival = digits.strength;
-            digits = self.look(frame, guess.other())?;
+            digits = self.look(frame, guess.other(), Care::Usual)?;
             digits.rival = rival;
         } else {
             digits.rival = other.strength;
@@ -135,23 +135,32 @@ impl<'s> Finder<'s> {
         Ok(digits)
     }
 
-    /// Looks for ink of the other polarity than that of `digits`, the last that were found in this frame, where at least
-    /// half as much speaks for it.
+    /// Looks again, for fainter ink than `digits`, which were found in this frame, and follows shadows more closely. It
+    /// finds more of what is no digit too.
     ///
     /// # Errors
     /// [`Error::ScratchTooSmall`].
-    pub fn find_again(&mut self, frame: &Frame<'_>, digits: &Digits) -> Result<Option<Digits>, Error> {
-        let is_doubtful = digits.rival > 0 && digits.rival >= digits.strength / 2;
-        is_doubtful.then(|| self.look(frame, digits.polarity.other())).transpose()
+    pub fn find_faint(&mut self, frame: &Frame<'_>, digits: &Digits) -> Result<Digits, Error> {
+        self.look(frame, digits.polarity, Care::Close)
+    }
+
+    /// Looks for ink of the other polarity than that of `digits`, which were found in this frame, where at least a quarter
+    /// as much speaks for it.
+    ///
+    /// # Errors
+    /// [`Error::ScratchTooSmall`].
+    pub fn find_inverse(&mut self, frame: &Frame<'_>, digits: &Digits) -> Result<Option<Digits>, Error> {
+        let is_doubtful = digits.rival > 0 && digits.rival >= digits.strength / 4;
+        is_doubtful.then(|| self.look(frame, digits.polarity.other(), Care::Usual)).transpose()
     }
 
     /// Looks for ink of one polarity in a frame whose paper has been measured.
-    fn look(&mut self, frame: &Frame<'_>, polarity: Polarity) -> Result<Digits, Error> {
+    fn look(&mut self, frame: &Frame<'_>, polarity: Polarity, care: Care) -> Result<Digits, Error> {
         self.polarity = polarity;
         let size = [frame.width(), frame.height()];
         let Parts { mut ink, mut chosen, mut paper, rows } = self.parts()?;
         ink.clear();
-        if !paper.set_thresholds(polarity) {
+        if !paper.set_thresholds(polarity, care) {
             return Ok(Digits::none(polarity));
         }
         let (thresholds, rest) = rows.split_at_mut(paper::row_words(frame.width()));

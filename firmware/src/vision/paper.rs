@@ -5,7 +5,8 @@
 //! fills whatever dark is narrower than seven cells, and leaves slopes and the edges of shadows as they are. How dark the
 //! ink is, is told as a share of the light at its place: what a shadow takes from the paper it takes from the ink too, so
 //! that both halves of a digit on its edge have the threshold that suits them. Faint lines near dark ink are paper; far
-//! from ink they are ink, and go with the border that they touch.
+//! from ink they are ink, and go with the border that they touch. A [closer](Care::Close) look takes more for ink, and
+//! follows shadows more closely.
 
 use super::{Frame, Polarity, bytes_of};
 use core::cell::Cell;
@@ -13,15 +14,12 @@ use core::ops::Range;
 
 /// Most cells along a side.
 const MAX_CELLS: usize = 64;
-/// Cells to each side that the closing looks at, tiles of 2×2 cells that know each other's ink, and those whose brightness
-/// tells which of paper and ink is the darker.
-const CLOSING_REACH: usize = 3;
+/// Tiles of 2×2 cells to each side that know each other's ink, and those whose brightness tells which of paper and ink is
+/// the darker.
 const INK_REACH: usize = 4;
 const GUESS_REACH: usize = 2;
-/// The longest of them.
+/// The longest of them, and of those of the closing.
 const MAX_REACH: usize = 4;
-/// Where between paper (0) and the darkest ink (32) the threshold lies. Below the middle, for ink that comes unevenly.
-const INK_PART_Q5: u32 = 12;
 /// Grey levels that are added to the light before contrasts are divided by it, so that dark paper, whose level is mostly
 /// noise, tells no wild shares.
 const BLACK: u32 = 24;
@@ -32,6 +30,34 @@ const LEAST_CONTRAST: u8 = 8;
 const LANES: u32 = 0x00ff_00ff;
 /// Most that smoothing, which rounds down, loses below smoothing that rounds up.
 const ROUNDING: u8 = 3;
+
+/// What counts as ink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// What suits most frames.
+    Usual,
+    /// Fainter links between strokes, and strokes at the edge of a shadow; but more of what is no ink, and less of the
+    /// middle of wide strokes.
+    Close,
+}
+
+impl Care {
+    /// Where between paper (0) and the darkest ink (32) the threshold lies. Below the middle, for ink that comes unevenly.
+    const fn ink_part_q5(self) -> u32 {
+        match self {
+            Self::Usual => 12,
+            Self::Close => 8,
+        }
+    }
+
+    /// A closing fills what is narrower than twice its reach, and a cell more.
+    fn close(self, papers: &mut [u8], columns: usize) {
+        match self {
+            Self::Usual => close::<3>(papers, columns),
+            Self::Close => close::<2>(papers, columns),
+        }
+    }
+}
 
 /// Words that the cells of a frame take.
 pub const fn words(width: usize, height: usize) -> usize {
@@ -162,14 +188,13 @@ impl<'w> Paper<'w> {
     }
 
     /// Finds the threshold of each cell; `false` where nothing stands out from the paper.
-    pub fn set_thresholds(&mut self, polarity: Polarity) -> bool {
+    pub fn set_thresholds(&mut self, polarity: Polarity, care: Care) -> bool {
         let (low, flip) = match polarity {
             Polarity::DarkInk => (&*self.low, 0),
             Polarity::LightInk => (&*self.high, u8::MAX),
         };
         self.threshold.iter_mut().zip(&*self.mean).for_each(|(paper, mean)| *paper = mean ^ flip);
-        extreme::<CLOSING_REACH>(self.threshold, self.columns, 0, u8::max);
-        extreme::<CLOSING_REACH>(self.threshold, self.columns, u8::MAX, u8::min);
+        care.close(self.threshold, self.columns);
         // The least of a tile's cells, so that a slope does not count as ink.
         self.margin.fill(u8::MAX);
         for (row, papers) in self.threshold.chunks(self.columns.max(1)).enumerate() {
@@ -183,7 +208,7 @@ impl<'w> Paper<'w> {
         }
         let least = self.least_contrast();
         let stands_out = self.margin.iter().any(|contrast| *contrast > least);
-        self.share_ink(flip);
+        self.share_ink(flip, care.ink_part_q5());
         for (row, papers) in self.threshold.chunks_mut(self.columns.max(1)).enumerate() {
             let margins = self.margin.get_mut(row / 2 * self.tile_columns..).unwrap_or_default();
             for (papers, margin) in papers.chunks_mut(2).zip(margins) {
@@ -197,7 +222,7 @@ impl<'w> Paper<'w> {
     /// From the contrast of each tile to its margin, by the strongest ink near it.
     ///
     /// Ink of contrast `c` under light `l` is told by its share `c / (c + l)`, in 1/256: in a shadow it is the same.
-    fn share_ink(&mut self, flip: u8) {
+    fn share_ink(&mut self, flip: u8, ink_part_q5: u32) {
         let (columns, tile_columns) = (self.columns, self.tile_columns.max(1));
         let papers = &*self.threshold;
         // One cell of the four stands for the tile.
@@ -213,7 +238,7 @@ impl<'w> Paper<'w> {
         for (tile, margin) in self.margin.iter_mut().enumerate() {
             let share = u32::from(*margin);
             let contrast = share * light(tile) / (256 - share);
-            *margin = (contrast * INK_PART_Q5 / 32).min(255) as u8;
+            *margin = (contrast * ink_part_q5 / 32).min(255) as u8;
         }
     }
 
@@ -372,6 +397,12 @@ fn draw<const SIDE: usize>(pixels: &mut [u8], [from, to]: [i32; 2], place: i32) 
         *pixel = (sum as u32 / (scale * scale) as u32) as u8;
         sum += 2 * (to - from);
     }
+}
+
+/// A morphological closing by cells up to `REACH` away: what is dark and narrow takes the brightness around it.
+fn close<const REACH: usize>(plane: &mut [u8], columns: usize) {
+    extreme::<REACH>(plane, columns, 0, u8::max);
+    extreme::<REACH>(plane, columns, u8::MAX, u8::min);
 }
 
 /// Replaces each value by the extreme of those at most `REACH` places away, along rows and then along columns; `none` is

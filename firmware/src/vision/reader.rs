@@ -10,6 +10,9 @@ pub const MAX_CLASSES: usize = 16;
 /// Classes that are digits; the others, e.g. "no digit", come behind.
 pub const DIGITS: usize = 10;
 
+/// Regions of a frame to read: one mostly; others where that is no digit.
+pub const USUAL_REGIONS: usize = 4;
+
 /// Certainty, in 1/65,536, from which on a region is told to be a digit, so that no other is looked for.
 pub const LIKELY: u32 = 1 << 15;
 
@@ -72,8 +75,8 @@ pub fn suits(model: &Model<'_>) -> bool {
 
 /// Looks for digits in a frame and shows up to `most` regions to `is_digit`: first those that were found, from left to
 /// right, of more those with the most ink. While none of them is told to be a digit, others are shown: the largest piece
-/// alone of those with several, for what has been joined to it may be dirt, or of a box, and what is found if paper is
-/// taken for ink and ink for paper, where that is nearly as likely.
+/// alone of those with several, for what has been joined to it may be dirt, or of a box; what else a closer look finds; and
+/// what is found if paper is taken for ink and ink for paper, where something speaks for that.
 ///
 /// # Errors
 /// [`Error::ScratchTooSmall`], and those of `is_digit`.
@@ -84,28 +87,49 @@ pub fn search(
     mut is_digit: impl FnMut(&mut Finder<'_>, &Region) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let digits = finder.find(frame)?;
-    let mut left = most;
-    let mut is_told = false;
-    for region in digits.most_inked(most) {
-        is_told |= is_digit(finder, region)?;
-        left -= 1;
-    }
+    let mut search = Search { finder, is_digit: &mut is_digit, left: most, is_told: false };
+    search.show_all(digits.most_inked(most))?;
     for piece in digits.iter().filter_map(Region::largest_piece) {
-        if is_told || left == 0 {
-            return Ok(());
+        if !search.is_over() {
+            search.show(&piece)?;
         }
-        is_told = is_digit(finder, &piece)?;
-        left -= 1;
     }
-    if !is_told
-        && left > 0
-        && let Some(digits) = finder.find_again(frame, &digits)?
+    if !search.is_over() {
+        let faint = search.finder.find_faint(frame, &digits)?;
+        let is_new = |region: &&Region| !digits.iter().any(|shown| shown.is_like(region));
+        search.show_all(faint.most_inked(search.left).filter(is_new))?;
+    }
+    if !search.is_over()
+        && let Some(inverse) = search.finder.find_inverse(frame, &digits)?
     {
-        for region in digits.most_inked(left) {
-            is_digit(finder, region)?;
-        }
+        search.show_all(inverse.most_inked(search.left))?;
     }
     Ok(())
+}
+
+/// A search under way.
+struct Search<'f, 's, F> {
+    finder: &'f mut Finder<'s>,
+    is_digit: F,
+    /// Regions that may still be shown.
+    left: usize,
+    is_told: bool,
+}
+
+impl<'s, F: FnMut(&mut Finder<'s>, &Region) -> Result<bool, Error>> Search<'_, 's, F> {
+    fn is_over(&self) -> bool {
+        self.is_told || self.left == 0
+    }
+
+    fn show(&mut self, region: &Region) -> Result<(), Error> {
+        self.left = self.left.saturating_sub(1);
+        self.is_told |= (self.is_digit)(self.finder, region)?;
+        Ok(())
+    }
+
+    fn show_all<'r>(&mut self, mut regions: impl Iterator<Item = &'r Region>) -> Result<(), Error> {
+        regions.try_for_each(|region| self.show(region))
+    }
 }
 
 /// [Searches](search) a frame for digits, up to `most` regions, as the model reads them.

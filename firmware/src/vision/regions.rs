@@ -66,6 +66,14 @@ impl Region {
         (self.count > 1).then_some(Self { left, top, right, bottom, count: 1, ..*self })
     }
 
+    /// Whether they are in the same place and have, to an eighth, as much ink.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let most = (self.height() / 16 + 1) as u16;
+        let sides = |region: &Self| [region.left, region.top, region.right, region.bottom];
+        sides(self).iter().zip(sides(other)).all(|(a, b)| a.abs_diff(b) <= most)
+            && 8 * self.area.abs_diff(other.area) <= self.area
+    }
+
     /// Whether it lies in a frame of this size.
     pub(super) fn is_inside(&self, [width, height]: [usize; 2]) -> bool {
         self.left < self.right

@@ -12,8 +12,11 @@ use rayon::prelude::*;
 pub const NO_DIGIT: u8 = 10;
 /// Frames of each training digit.
 const COPIES: usize = 4;
-/// Each so many samples, the last one is no digit.
+/// Of each so many samples, the first are digits, and the others none: they come in more forms than digits do.
 const GROUP: usize = 5;
+const DIGITS: usize = 3;
+/// Each so many digits, one is in even light.
+const EVEN: usize = 8;
 /// Seeds of the three sets of frames lie far apart.
 const TRAIN: u64 = 1 << 40;
 const TEST: u64 = 2 << 40;
@@ -22,12 +25,12 @@ const TRIES: u64 = 16;
 
 /// Samples in the training set, made of `digits` images.
 pub const fn train_samples(digits: usize) -> usize {
-    digits * COPIES / (GROUP - 1) * GROUP
+    digits * COPIES / DIGITS * GROUP
 }
 
 /// Samples in the test set, made of half of `digits` images.
 pub const fn test_samples(digits: usize) -> usize {
-    digits / 2 / (GROUP - 1) * GROUP
+    digits / 2 / DIGITS * GROUP
 }
 
 /// Crops of 28×28 pixels, ten digits and [`NO_DIGIT`], made of MNIST's. Whether digits
@@ -36,21 +39,13 @@ pub const fn test_samples(digits: usize) -> usize {
 /// Frames of one image stand side by side, so that samples held back from the end are of images that are not trained on.
 pub fn dataset(train: &Images, test: &Images) -> Dataset {
     let train = training(train, train_samples(train.len()));
-    let test = crops(test_samples(test.len()), TEST, |sample| {
-        let (group, place) = (sample / GROUP, sample % GROUP);
-        let digit = 2 * (group * (GROUP - 1) + place);
-        (place + 1 < GROUP).then(|| (image(test, digit), test.labels[digit]))
-    });
+    let test = crops(test_samples(test.len()), TEST, |sample| (image(test, 2 * sample), test.labels[2 * sample]));
     Dataset::of_images(train, test, Source::Camera.classes())
 }
 
 /// The first `count` training samples.
 pub fn training(images: &Images, count: usize) -> Images {
-    crops(count, TRAIN, |sample| {
-        let (group, place) = (sample / GROUP, sample % GROUP);
-        let digit = (group * (GROUP - 1) + place) / COPIES;
-        (place + 1 < GROUP).then(|| (image(images, digit), images.labels[digit]))
-    })
+    crops(count, TRAIN, |sample| (image(images, sample / COPIES), images.labels[sample / COPIES]))
 }
 
 /// The fixed set of frames of `count` test digits, every so many of MNIST's, and their labels.
@@ -76,23 +71,23 @@ fn image(images: &Images, index: usize) -> &[u8] {
     &images.pixels[index * images.size()..][..images.size()]
 }
 
-/// `count` crops; `digit` gives image and label, or nothing for a sample that is to be no digit.
-fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> Option<(&'i [u8], u8)> + Sync) -> Images {
+/// `count` crops; `digit` gives image and label of the samples that are digits, by their number.
+fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> (&'i [u8], u8) + Sync) -> Images {
     let mut pixels = vec![0; count * SIDE * SIDE];
     let mut labels = vec![0; count];
     pixels.par_chunks_mut(SIDE * SIDE).zip(&mut labels).enumerate().for_each_init(
         || vec![0; scratch_words(WIDTH, HEIGHT)],
         |scratch, (sample, (crop, label))| {
             let seed = seed + TRIES * sample as u64;
-            let found = match digit(sample) {
-                Some((pixels, of)) => {
-                    *label = of;
-                    a_digit(pixels, seed, scratch)
-                }
-                None => {
-                    *label = NO_DIGIT;
-                    no_digit(sample / GROUP, seed, scratch)
-                }
+            let (group, place) = (sample / GROUP, sample % GROUP);
+            let found = if place < DIGITS {
+                let number = group * DIGITS + place;
+                let (pixels, of) = digit(number);
+                *label = of;
+                a_digit(pixels, number % EVEN == 0, seed, scratch)
+            } else {
+                *label = NO_DIGIT;
+                no_digit(group * (GROUP - DIGITS) + place - DIGITS, seed, scratch)
             };
             crop.iter_mut().zip(found).for_each(|(to, from)| *to = from as u8 ^ 0x80);
         },
@@ -101,8 +96,9 @@ fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> Option<(&'i [u8],
 }
 
 /// The crop of a digit where it is found in a frame, which it nearly always is.
-fn a_digit(pixels: &[u8], seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
-    let tries = (0..TRIES - 1).map(|attempt| (Conditions::Field, attempt));
+fn a_digit(pixels: &[u8], is_even: bool, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
+    let usual = if is_even { Conditions::Ideal } else { Conditions::Field };
+    let tries = (0..TRIES - 1).map(|attempt| (usual, attempt));
     let last = std::iter::once((Conditions::Ideal, TRIES - 1));
     let found = tries.chain(last).find_map(|(conditions, attempt)| {
         let shot = shoot(Subject::Digit(pixels), conditions, seed + attempt);
@@ -113,13 +109,13 @@ fn a_digit(pixels: &[u8], seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
 
 /// The crop of something that is no digit, of one kind after the other; of what stands alone, blank paper mostly gives none.
 fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
-    // Letters and scribbles are what looks most like digits.
-    const KINDS: [usize; 8] = [0, 1, 2, 3, 4, 3, 4, 4];
+    // Scribbles are what looks most like digits, and blank paper what gives nothing.
+    const KINDS: [usize; 10] = [0, 1, 2, 3, 4, 1, 2, 3, 4, 3];
     let found = (0..TRIES).find_map(|attempt| {
         let kind = KINDS[(number + attempt as usize) % KINDS.len()];
         let shot = shoot(OTHERS[kind], Conditions::Field, seed + attempt);
         let crops = crops_of(&shot, scratch);
-        crops.get(number % crops.len().max(1)).map(|(_, crop)| *crop)
+        crops.get(number / KINDS.len() % crops.len().max(1)).map(|(_, crop)| *crop)
     });
     found.unwrap_or([i8::MIN; SIDE * SIDE])
 }
@@ -154,13 +150,13 @@ mod tests {
 
     #[test]
     fn each_group_ends_with_something_else_and_all_are_found() {
-        let drawn = strokes::dataset(10, 20, 1);
+        let drawn = strokes::dataset(12, 24, 1);
         let [train, test] = [&drawn.train, &drawn.test].map(|samples| samples.images().unwrap());
         let crops = dataset(train, test);
         let images = crops.train.images().unwrap();
-        assert_eq!(images.labels[..10], [0, 0, 0, 0, NO_DIGIT, 1, 1, 1, 1, NO_DIGIT]);
-        assert_eq!((images.len(), crops.test.len()), (train_samples(10), 10));
-        assert_eq!(crops.test.labels()[..5], [0, 2, 4, 6, NO_DIGIT]);
+        assert_eq!(images.labels[..10], [0, 0, 0, NO_DIGIT, NO_DIGIT, 0, 1, 1, NO_DIGIT, NO_DIGIT]);
+        assert_eq!((images.len(), crops.test.len()), (train_samples(12), 20));
+        assert_eq!(crops.test.labels()[..5], [0, 2, 4, NO_DIGIT, NO_DIGIT]);
         let ink = |index: usize| image(images, index).iter().filter(|pixel| **pixel > 128).count();
         assert!((0..images.len()).filter(|&index| images.labels[index] != NO_DIGIT).all(|index| ink(index) > 20));
         assert_ne!(image(images, 0), image(images, 1), "each copy is a frame of its own");
