@@ -21,10 +21,10 @@ import json, sys
 
 field, ideal, board = (json.load(open(f"{sys.argv[1]}/{name}")) for name in ("field", "ideal", "board"))
 checks = {
-    # What is shipped; 97 %, 1 % and 99 % are wanted.
-    "field: ≥ 96.4 % read right": field["accuracy"] >= 0.964,
-    "field: ≤ 2.1 % of what is no digit read as one": field["false_reads"] <= 0.021 * field["digit_free"],
-    "ideal: ≥ 98.6 % read right": ideal["accuracy"] >= 0.986,
+    # In even light 99 % are wanted.
+    "field: ≥ 97 % read right": field["accuracy"] >= 0.97,
+    "field: ≤ 1 % of what is no digit read as one": field["false_reads"] <= 0.01 * field["digit_free"],
+    "ideal: ≥ 98.5 % read right": ideal["accuracy"] >= 0.985,
     "≤ 6M instructions from the pixels to the answer, mean": board["instructions"]["mean"] <= 6_000_000,
 }
 for what, holds in checks.items():
