@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `frame` | what the sensor's bytes mean: RGB565, YUV 4:2:2, grey |
 //! | `paper` | how bright the paper is at each place and how dark the ink, from tiles of the frame |
+//! | `morphology` | the brightness around what is dark and narrow |
 //! | `bits` | a picture of one bit a pixel, and what in it hangs together |
 //! | `blobs` | what of that has sharp edges |
 //! | `regions` | which of the blobs of ink are digits |
@@ -21,6 +22,7 @@
 mod bits;
 mod blobs;
 mod frame;
+mod morphology;
 mod normalize;
 mod paper;
 mod reader;

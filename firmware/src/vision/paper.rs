@@ -8,18 +8,16 @@
 //! from ink they are ink, and go with the border that they touch. A [closer](Care::Close) look takes more for ink, and
 //! follows shadows more closely.
 
+use super::morphology::{MAX_VALUES, close, extreme};
 use super::{Frame, Polarity, bytes_of};
-use core::cell::Cell;
 use core::ops::Range;
 
 /// Most cells along a side.
-const MAX_CELLS: usize = 64;
+const MAX_CELLS: usize = MAX_VALUES;
 /// Tiles of 2×2 cells to each side that know each other's ink, and those whose brightness tells which of paper and ink is
 /// the darker.
 const INK_REACH: usize = 4;
 const GUESS_REACH: usize = 2;
-/// The longest of them, and of those of the closing.
-const MAX_REACH: usize = 4;
 /// Grey levels that are added to the light before contrasts are divided by it, so that dark paper, whose level is mostly
 /// noise, tells no wild shares.
 const BLACK: u32 = 24;
@@ -397,39 +395,4 @@ fn draw<const SIDE: usize>(pixels: &mut [u8], [from, to]: [i32; 2], place: i32) 
         *pixel = (sum as u32 / (scale * scale) as u32) as u8;
         sum += 2 * (to - from);
     }
-}
-
-/// A morphological closing by cells up to `REACH` away: what is dark and narrow takes the brightness around it.
-fn close<const REACH: usize>(plane: &mut [u8], columns: usize) {
-    extreme::<REACH>(plane, columns, 0, u8::max);
-    extreme::<REACH>(plane, columns, u8::MAX, u8::min);
-}
-
-/// Replaces each value by the extreme of those at most `REACH` places away, along rows and then along columns; `none` is
-/// what changes no extreme.
-fn extreme<const REACH: usize>(plane: &mut [u8], columns: usize, none: u8, pick: impl Fn(u8, u8) -> u8) {
-    let columns = columns.max(1);
-    let plane = Cell::from_mut(plane).as_slice_of_cells();
-    plane.chunks(columns).for_each(|row| extreme_of_line::<REACH>(row.iter(), none, &pick));
-    (0..columns).for_each(|x| extreme_of_line::<REACH>(plane.iter().skip(x).step_by(columns), none, &pick));
-}
-
-/// Four places at once: their windows have all but three values at each end in common.
-fn extreme_of_line<'c, const REACH: usize>(
-    line: impl Iterator<Item = &'c Cell<u8>> + Clone,
-    none: u8,
-    pick: impl Fn(u8, u8) -> u8,
-) {
-    let mut padded = [none; MAX_CELLS + 2 * MAX_REACH];
-    let mut extremes = [0; MAX_CELLS];
-    let inner = padded.iter_mut().skip(REACH).zip(line.clone());
-    let count = inner.map(|(to, from)| *to = from.get()).count();
-    let windows = padded.windows(2 * REACH + 4).step_by(4);
-    for (four, near) in extremes.as_chunks_mut::<4>().0.iter_mut().zip(windows).take(count.div_ceil(4)) {
-        let [a, b, c, shared @ .., x, y, z] = near else { return };
-        let shared = shared.iter().fold(none, |all, one| pick(all, *one));
-        let [bc, xy] = [pick(*b, *c), pick(*x, *y)];
-        *four = [pick(*a, bc), pick(bc, *x), pick(*c, xy), pick(xy, *z)].map(|ends| pick(shared, ends));
-    }
-    line.zip(extremes).for_each(|(place, extreme)| place.set(extreme));
 }

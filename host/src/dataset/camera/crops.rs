@@ -84,7 +84,7 @@ fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> (&'i [u8], u8) + 
                 let number = group * DIGITS + place;
                 let (pixels, of) = digit(number);
                 *label = of;
-                a_digit(pixels, number % EVEN == 0, seed, scratch)
+                a_digit(pixels, number.is_multiple_of(EVEN), seed, scratch)
             } else {
                 *label = NO_DIGIT;
                 no_digit(group * (GROUP - DIGITS) + place - DIGITS, seed, scratch)
