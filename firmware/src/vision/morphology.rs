@@ -28,6 +28,7 @@ fn extreme_of_line<'c, const REACH: usize>(
     none: u8,
     pick: impl Fn(u8, u8) -> u8,
 ) {
+    const { assert!(REACH <= MAX_REACH, "the windows at the end of a line would be missing") };
     let mut padded = [none; MAX_VALUES + 2 * MAX_REACH];
     let mut extremes = [0; MAX_VALUES];
     let inner = padded.iter_mut().skip(REACH).zip(line.clone());

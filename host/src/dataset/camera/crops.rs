@@ -3,9 +3,8 @@
 
 use super::{Conditions, HEIGHT, SIDE, Shot, Subject, WIDTH, shoot};
 use crate::dataset::{Dataset, Images};
-use crate::frames::MOST;
 use crate::recipe::Source;
-use firmware::vision::{Finder, Format, Frame, Region, scratch_words, search};
+use firmware::vision::{Finder, Format, Frame, Region, USUAL_REGIONS, scratch_words, search};
 use rayon::prelude::*;
 
 /// The class of what is no digit.
@@ -84,7 +83,8 @@ fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> (&'i [u8], u8) + 
                 let number = group * DIGITS + place;
                 let (pixels, of) = digit(number);
                 *label = of;
-                a_digit(pixels, number.is_multiple_of(EVEN), seed, scratch)
+                let is_even = number.is_multiple_of(EVEN);
+                a_digit(pixels, if is_even { Conditions::Ideal } else { Conditions::Field }, seed, scratch)
             } else {
                 *label = NO_DIGIT;
                 no_digit(group * (GROUP - DIGITS) + place - DIGITS, seed, scratch)
@@ -96,8 +96,7 @@ fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> (&'i [u8], u8) + 
 }
 
 /// The crop of a digit where it is found in a frame, which it nearly always is.
-fn a_digit(pixels: &[u8], is_even: bool, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
-    let usual = if is_even { Conditions::Ideal } else { Conditions::Field };
+fn a_digit(pixels: &[u8], usual: Conditions, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
     let tries = (0..TRIES - 1).map(|attempt| (usual, attempt));
     let last = std::iter::once((Conditions::Ideal, TRIES - 1));
     let found = tries.chain(last).find_map(|(conditions, attempt)| {
@@ -124,7 +123,7 @@ fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] 
 fn crops_of(shot: &Shot, scratch: &mut [u32]) -> Vec<(Region, [i8; SIDE * SIDE])> {
     let mut crops = Vec::new();
     let Ok(frame) = Frame::new(WIDTH, HEIGHT, Format::Grey, &shot.grey) else { return crops };
-    let searched = search(&frame, &mut Finder::new(scratch), MOST.into(), |finder, region| {
+    let searched = search(&frame, &mut Finder::new(scratch), USUAL_REGIONS, |finder, region| {
         let mut pixels = [0; SIDE * SIDE];
         finder.normalize(&frame, region, &mut pixels)?;
         crops.push((*region, pixels));
