@@ -1,6 +1,7 @@
 //! What an op is given beside its tensors: a record for each kind.
 
 use super::{I32, Span, U16, U32};
+use crate::kernels::Window;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// How accumulators become outputs:
@@ -25,6 +26,32 @@ pub struct OutputStageRecord {
     pub reserved: [u8; 5],
 }
 
+/// A window that is moved over an image (8 bytes).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WindowRecord {
+    /// Height and width.
+    pub kernel: [u8; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u8; 2],
+    /// Padding at the top, left, bottom and right.
+    pub padding: [u8; 4],
+}
+
+impl From<Window> for WindowRecord {
+    fn from(window: Window) -> Self {
+        let Window { kernel, stride, padding } = window;
+        Self { kernel: kernel.map(|n| n as u8), stride: stride.map(|n| n as u8), padding: padding.map(|n| n as u8) }
+    }
+}
+
+impl From<WindowRecord> for Window {
+    fn from(record: WindowRecord) -> Self {
+        let WindowRecord { kernel, stride, padding } = record;
+        Self { kernel: kernel.map(usize::from), stride: stride.map(usize::from), padding: padding.map(usize::from) }
+    }
+}
+
 /// 2-D convolution (56 bytes).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -33,12 +60,8 @@ pub struct Conv2dRecord {
     pub weights: Span,
     /// From accumulators to outputs.
     pub output_stage: OutputStageRecord,
-    /// Height and width of the kernel.
-    pub kernel: [u8; 2],
-    /// Vertical and horizontal step.
-    pub stride: [u8; 2],
-    /// Padding at the top, left, bottom and right; filled with the input's zero point.
-    pub padding: [u8; 4],
+    /// Of the kernel; padding is filled with the input's zero point.
+    pub window: WindowRecord,
     /// Window and stride of the max-pool fused behind the convolution (floor mode); `[1, 1]` for none.
     pub pool: [u8; 2],
     /// Zero.
@@ -59,12 +82,8 @@ pub struct DenseRecord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MaxPool2dRecord {
-    /// Height and width of the window.
-    pub kernel: [u8; 2],
-    /// Vertical and horizontal step.
-    pub stride: [u8; 2],
-    /// Padding at the top, left, bottom and right; padded places never win.
-    pub padding: [u8; 4],
+    /// Where the maximum is taken; padded places never win.
+    pub window: WindowRecord,
     /// Zero.
     pub reserved: [u8; 8],
 }
@@ -77,12 +96,8 @@ pub struct AveragePool2dRecord {
     /// From sums to outputs, without biases. `multipliers` holds one entry where all windows are divided by the same
     /// number, or else one for each number of places, `kernel height · kernel width` of them.
     pub output_stage: OutputStageRecord,
-    /// Height and width of the window.
-    pub kernel: [u8; 2],
-    /// Vertical and horizontal step.
-    pub stride: [u8; 2],
-    /// Padding at the top, left, bottom and right; padded places add nothing to a sum.
-    pub padding: [u8; 4],
+    /// Where the mean is taken; padded places add nothing to a sum.
+    pub window: WindowRecord,
     /// Zero.
     pub reserved: [u8; 8],
 }
@@ -95,12 +110,8 @@ pub struct DepthwiseConv2dRecord {
     pub weights: Span,
     /// From accumulators to outputs.
     pub output_stage: OutputStageRecord,
-    /// Height and width of the kernel.
-    pub kernel: [u8; 2],
-    /// Vertical and horizontal step.
-    pub stride: [u8; 2],
-    /// Padding at the top, left, bottom and right; filled with the input's zero point.
-    pub padding: [u8; 4],
+    /// Of the kernel; padding is filled with the input's zero point.
+    pub window: WindowRecord,
     /// Zero.
     pub reserved: [u8; 8],
 }
@@ -118,12 +129,8 @@ pub struct ConvTranspose2dRecord {
     /// From accumulators to outputs; `bias` holds an entry an output channel for each phase, as phases have other weights to fold
     /// the zero point with.
     pub output_stage: OutputStageRecord,
-    /// Height and width of the kernel, at least the stride.
-    pub kernel: [u8; 2],
-    /// Vertical and horizontal step.
-    pub stride: [u8; 2],
-    /// Rows and columns cut off at the top, left, bottom and right, at most `kernel − stride`.
-    pub padding: [u8; 4],
+    /// Of the kernel, which is at least the stride; `padding` is what is cut off, at most `kernel − stride`.
+    pub window: WindowRecord,
     /// 1 where each output goes through a table of 256 values at the end, as in [`LookupRecord`]; or 0.
     pub has_table: u8,
     /// The integer that stands for 0.0 before the table; without one, that of the output.

@@ -1,7 +1,7 @@
 //! [`AveragePool2dRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch, window};
-use crate::kernels::{AveragePool2d, Shape};
+use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch};
+use crate::kernels::{AveragePool2d, Shape, Window};
 use crate::model::format::AveragePool2dRecord;
 use crate::model::{Element, Error, sections};
 
@@ -11,7 +11,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
         return Err(Error::ReservedNotZero);
     }
     let [input, output] = [context.input, context.output];
-    let window = window(record.kernel, record.stride, record.padding);
+    let window = Window::from(record.window);
     let [height, width] = window.positions(input.shape).ok_or(out_of_range(context.op))?;
     let elements_fit = input.element == Element::I8 && output.element == Element::I8;
     let expected = Shape { height, width, channels: input.shape.channels };

@@ -1,7 +1,7 @@
 //! [`Conv2dRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch, window};
-use crate::kernels::{Conv2d, Shape, packing};
+use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch};
+use crate::kernels::{Conv2d, Shape, Window, packing};
 use crate::model::format::Conv2dRecord;
 use crate::model::{Element, Error, sections};
 
@@ -11,7 +11,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
         return Err(Error::ReservedNotZero);
     }
     let [input, output] = [context.input, context.output];
-    let window = window(record.kernel, record.stride, record.padding);
+    let window = Window::from(record.window);
     let pool = record.pool.map(usize::from);
     context.require(!pool.contains(&0), out_of_range)?;
     let [height, width] = window.positions(input.shape).ok_or(out_of_range(context.op))?;

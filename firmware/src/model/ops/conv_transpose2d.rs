@@ -1,7 +1,7 @@
 //! [`ConvTranspose2dRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch, window};
-use crate::kernels::{ConvTranspose2d, OutputStage, optimized, packing};
+use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch};
+use crate::kernels::{ConvTranspose2d, OutputStage, Window, optimized, packing};
 use crate::model::format::{ConvTranspose2dRecord, PACKING_DSP_WINOGRAD};
 use crate::model::{Element, Error, sections};
 
@@ -14,7 +14,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
     context.require(context.record.packing != PACKING_DSP_WINOGRAD, |op| Error::UnknownPacking { op })?;
     let [input, output] = [context.input, context.output];
     let channels = output.shape.channels;
-    let window = window(record.kernel, record.stride, record.padding);
+    let window = Window::from(record.window);
     let expected = ConvTranspose2d::output_shape(input.shape, window, channels).ok_or(out_of_range(context.op))?;
     let elements_fit = input.element == Element::I8 && output.element == Element::I8;
     context.require(elements_fit && output.shape == expected, shape_mismatch)?;

@@ -1,7 +1,7 @@
 //! [`DepthwiseConv2dRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch, window};
-use crate::kernels::{DepthwiseConv2d, Shape, optimized};
+use super::{Context, Decoded, Parameters, out_of_range, output_stage, shape_mismatch};
+use crate::kernels::{DepthwiseConv2d, Shape, Window, optimized};
 use crate::model::format::DepthwiseConv2dRecord;
 use crate::model::{Element, Error, sections};
 
@@ -11,7 +11,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
         return Err(Error::ReservedNotZero);
     }
     let [input, output] = [context.input, context.output];
-    let window = window(record.kernel, record.stride, record.padding);
+    let window = Window::from(record.window);
     let [height, width] = window.positions(input.shape).ok_or(out_of_range(context.op))?;
     let channels = input.shape.channels;
     let elements_fit = input.element == Element::I8 && output.element == Element::I8;

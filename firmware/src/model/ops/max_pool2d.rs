@@ -1,7 +1,7 @@
 //! [`MaxPool2dRecord`].
 
-use super::{Context, Decoded, Parameters, out_of_range, same_meaning, shape_mismatch, window};
-use crate::kernels::{MaxPool2d, Shape};
+use super::{Context, Decoded, Parameters, out_of_range, same_meaning, shape_mismatch};
+use crate::kernels::{MaxPool2d, Shape, Window};
 use crate::model::format::{MaxPool2dRecord, Span};
 use crate::model::{Error, sections};
 
@@ -11,7 +11,7 @@ pub(super) fn decode<'m>(context: &Context<'m>) -> Result<Decoded<'m>, Error> {
         return Err(Error::ReservedNotZero);
     }
     let [input, output] = [context.input, context.output];
-    let window = window(record.kernel, record.stride, record.padding);
+    let window = Window::from(record.window);
     let [height, width] = window.positions(input.shape).ok_or(out_of_range(context.op))?;
     let expected = Shape { height, width, channels: input.shape.channels };
     // A maximum keeps the meaning of its integers.

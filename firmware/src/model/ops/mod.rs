@@ -27,7 +27,7 @@ use super::{Element, Error, Model, Tensor};
 use crate::kernels::variants::{Variant, variant};
 use crate::kernels::{
     Add, AveragePool2d, Concat, Conv2d, ConvTranspose2d, Dense, DepthwiseConv2d, Embedding, Lookup, Lstm, MaxPool2d,
-    Multiply, Slice, Window,
+    Multiply, Slice,
 };
 
 /// One step of a model.
@@ -249,8 +249,4 @@ fn shape_mismatch(op: u16) -> Error {
 
 fn out_of_range(op: u16) -> Error {
     Error::Parameters { op }
-}
-
-fn window(kernel: [u8; 2], stride: [u8; 2], padding: [u8; 4]) -> Window {
-    Window { kernel: kernel.map(usize::from), stride: stride.map(usize::from), padding: padding.map(usize::from) }
 }

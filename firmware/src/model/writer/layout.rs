@@ -42,9 +42,7 @@ impl Layout {
                 let record = Conv2dRecord {
                     weights: self.append(weights.as_bytes()),
                     output_stage: self.append_output_stage(output_stage),
-                    kernel: window.kernel.map(|n| n as u8),
-                    stride: window.stride.map(|n| n as u8),
-                    padding: window.padding.map(|n| n as u8),
+                    window: (*window).into(),
                     pool: pool.map(|n| n as u8),
                     ..Default::default()
                 };
@@ -54,9 +52,7 @@ impl Layout {
                 let record = DepthwiseConv2dRecord {
                     weights: self.append(weights.as_bytes()),
                     output_stage: self.append_output_stage(output_stage),
-                    kernel: window.kernel.map(|n| n as u8),
-                    stride: window.stride.map(|n| n as u8),
-                    padding: window.padding.map(|n| n as u8),
+                    window: (*window).into(),
                     ..Default::default()
                 };
                 (OP_DEPTHWISE_CONV2D, record.as_bytes().to_vec())
@@ -65,9 +61,7 @@ impl Layout {
                 let record = ConvTranspose2dRecord {
                     weights: self.append([weights.as_slice(), table].concat().as_bytes()),
                     output_stage: self.append_output_stage(output_stage),
-                    kernel: window.kernel.map(|n| n as u8),
-                    stride: window.stride.map(|n| n as u8),
-                    padding: window.padding.map(|n| n as u8),
+                    window: (*window).into(),
                     has_table: u8::from(!table.is_empty()),
                     zero_point: *zero_point,
                     ..Default::default()
@@ -102,20 +96,13 @@ impl Layout {
                 (OP_SLICE, SliceRecord { starts, steps, ..Default::default() }.as_bytes().to_vec())
             }
             Parameters::MaxPool2d { window } => {
-                let record = MaxPool2dRecord {
-                    kernel: window.kernel.map(|n| n as u8),
-                    stride: window.stride.map(|n| n as u8),
-                    padding: window.padding.map(|n| n as u8),
-                    ..Default::default()
-                };
+                let record = MaxPool2dRecord { window: (*window).into(), ..Default::default() };
                 (OP_MAX_POOL2D, record.as_bytes().to_vec())
             }
             Parameters::AveragePool2d { window, output_stage } => {
                 let record = AveragePool2dRecord {
                     output_stage: self.append_output_stage(output_stage),
-                    kernel: window.kernel.map(|n| n as u8),
-                    stride: window.stride.map(|n| n as u8),
-                    padding: window.padding.map(|n| n as u8),
+                    window: (*window).into(),
                     ..Default::default()
                 };
                 (OP_AVERAGE_POOL2D, record.as_bytes().to_vec())
