@@ -1,11 +1,11 @@
 //! From logits to an answer, in integers.
 
 /// Index of the largest value, the first one where several are; 0 for none.
-pub fn argmax(values: &[i32]) -> usize {
+pub fn argmax<T: PartialOrd>(values: &[T]) -> usize {
     // `Iterator::max_by_key` would give the last one.
     let mut best = 0;
     for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
+        if values.get(best).is_some_and(|most| value > most) {
             best = index;
         }
     }
@@ -81,7 +81,7 @@ mod tests {
     fn first_maximum_wins() {
         assert_eq!(argmax(&[1, 7, 7, -3]), 1);
         assert_eq!(argmax(&[i32::MIN, i32::MIN]), 0);
-        assert_eq!(argmax(&[]), 0);
+        assert_eq!(argmax::<i32>(&[]), 0);
     }
 
     proptest! {

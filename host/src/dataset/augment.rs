@@ -52,9 +52,12 @@ impl Augmenter {
         output.par_chunks_exact_mut(size).zip(indices).enumerate().for_each(|(place, (output, &index))| {
             let mut generator = Generator::seed_from_u64(seed ^ (place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
             let map = Map::draw(&self.bounds, strength, &mut generator);
+            // Drawn behind the map, and only where wanted: see there.
+            let plain = self.bounds.plain > 0.0 && generator.random::<f32>() < self.bounds.plain;
+            let map = if plain { Map::IDENTITY } else { map };
             let pixels = &images.pixels[index * size..][..size];
             self.resample(pixels, images.channels, &map, output);
-            if erase && generator.random::<f32>() < self.bounds.erasing {
+            if erase && !plain && generator.random::<f32>() < self.bounds.erasing {
                 self.erase(output, &mut generator);
             }
         });
@@ -123,6 +126,8 @@ struct Map {
 }
 
 impl Map {
+    const IDENTITY: Self = Self { linear: [[1.0, 0.0], [0.0, 1.0]], shift: [0.0; 2], elastic: None };
+
     fn draw(bounds: &Augmentation, strength: f32, generator: &mut Generator) -> Self {
         let mut draw = |bound: f32| bound * strength * (2.0 * generator.random::<f32>() - 1.0);
         let (sin, cos) = draw(bounds.rotation).to_radians().sin_cos();
@@ -255,6 +260,25 @@ mod tests {
             assert!((10..=110).contains(&changed), "seed {seed}: {changed}");
         }
         assert_eq!(batch(&bounds, 1, &[0], 1.0, false), plain);
+    }
+
+    #[test]
+    fn a_share_stays_plain() {
+        let bounds = Augmentation { plain: 0.25, erasing: 1.0, ..strong() };
+        let plain = batch(&Augmentation::default(), 0, &[0], 1.0, false);
+        let distorted = batch(&Augmentation { plain: 0.0, ..bounds.clone() }, 5, &[0; 400], 1.0, false);
+        let drawn = batch(&bounds, 5, &[0; 400], 1.0, false);
+        let erased = batch(&bounds, 5, &[0; 400], 1.0, true);
+        let mut count = 0;
+        for ((drawn, erased), distorted) in drawn.chunks(784).zip(erased.chunks(784)).zip(distorted.chunks(784)) {
+            if drawn == plain {
+                count += 1;
+                assert_eq!(erased, plain);
+            } else {
+                assert_eq!(drawn, distorted, "the others are drawn as before");
+            }
+        }
+        assert!((70..130).contains(&count), "{count} of 400");
     }
 
     #[test]

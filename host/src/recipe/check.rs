@@ -188,7 +188,8 @@ fn check_augmentation(augmentation: &Augmentation, height: usize) -> Checked {
     check("elastic", augmentation.elastic, Bounds::UpTo(height as f32 / 4.0))?;
     check("erasing", augmentation.erasing, Bounds::UpTo(1.0))?;
     check("finish", augmentation.finish, Bounds::UpTo(1.0))?;
-    check("finish-strength", augmentation.finish_strength, Bounds::UpTo(1.0))
+    check("finish-strength", augmentation.finish_strength, Bounds::UpTo(1.0))?;
+    check("plain", augmentation.plain, Bounds::UpTo(1.0))
 }
 
 /// Where a number may lie; none of them holds NaN or infinity.

@@ -349,6 +349,9 @@ pub struct Augmentation {
     pub finish: f32,
     /// Factor on every bound in that last part, where nothing is erased either.
     pub finish_strength: f32,
+    /// Share of the images that stay as they are. What is distorted has been interpolated and is softer than what the net will
+    /// see; a net that never sees the sharp ones is unsure of them.
+    pub plain: f32,
 }
 
 fn whole() -> f32 {
