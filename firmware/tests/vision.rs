@@ -1,14 +1,12 @@
 //! Vision: frames that are drawn here, in every format, and any bytes.
 
-use firmware::vision::{Digits, Error, Finder, Format, Frame, Polarity, Region, SIDE, scratch_words, search};
+use firmware::vision::{Digits, Error, Finder, Format, Frame, Pixels, Polarity, Region, SIDE, scratch_words, search};
 use proptest::prelude::*;
 
 const WIDTH: usize = 160;
 const HEIGHT: usize = 120;
 const PAPER: u8 = 200;
 const INK: u8 = 60;
-
-type Input = [i8; SIDE * SIDE];
 
 /// A grey page.
 #[derive(Clone)]
@@ -43,7 +41,7 @@ impl Page {
     }
 }
 
-fn look(format: Format, bytes: &[u8], [width, height]: [usize; 2]) -> Result<(Digits, Vec<Input>), Error> {
+fn look(format: Format, bytes: &[u8], [width, height]: [usize; 2]) -> Result<(Digits, Vec<Pixels>), Error> {
     let frame = Frame::new(width, height, format, bytes)?;
     let mut scratch = vec![0x5a5a_5a5a; scratch_words(width, height)];
     let mut finder = Finder::new(&mut scratch);
@@ -57,7 +55,7 @@ fn look(format: Format, bytes: &[u8], [width, height]: [usize; 2]) -> Result<(Di
     Ok((digits, inputs))
 }
 
-fn read(page: &Page) -> (Digits, Vec<Input>) {
+fn read(page: &Page) -> (Digits, Vec<Pixels>) {
     look(Format::Grey, &page.0, [WIDTH, HEIGHT]).unwrap()
 }
 
@@ -66,7 +64,7 @@ fn boxes(digits: &Digits) -> Vec<[u16; 4]> {
 }
 
 /// Largest difference of two inputs.
-fn difference(a: &Input, b: &Input) -> u8 {
+fn difference(a: &Pixels, b: &Pixels) -> u8 {
     a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 

@@ -40,6 +40,8 @@ use zerocopy::IntoBytes;
 
 /// Height and width of a net's input.
 pub const SIDE: usize = 28;
+/// A net's input, row by row from the top: light ink on black, `pixel − 128`.
+pub type Pixels = [i8; SIDE * SIDE];
 /// Longest side of a frame, pixels: sums of this many fit their integers.
 pub const MAX_FRAME_SIDE: usize = 640;
 
@@ -182,12 +184,7 @@ impl<'s> Finder<'s> {
     ///
     /// # Errors
     /// [`Error::ForeignRegion`] where no frame of this size has been looked at, or the region is none of it.
-    pub fn normalize(
-        &mut self,
-        frame: &Frame<'_>,
-        region: &Region,
-        pixels: &mut [i8; SIDE * SIDE],
-    ) -> Result<(), Error> {
+    pub fn normalize(&mut self, frame: &Frame<'_>, region: &Region, pixels: &mut Pixels) -> Result<(), Error> {
         pixels.fill(i8::MIN);
         let size = [frame.width(), frame.height()];
         if self.size != size || !region.is_inside(size) {

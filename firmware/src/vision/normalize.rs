@@ -6,7 +6,7 @@
 
 use super::bits::Bits;
 use super::paper::Paper;
-use super::{Frame, Polarity, Region, SIDE, bytes_of, paper};
+use super::{Frame, Pixels, Polarity, Region, SIDE, bytes_of, paper};
 use core::ops::Range;
 
 /// Columns gained a row down, in 1/256, by MNIST's digits on average: they lean to the right.
@@ -42,7 +42,7 @@ pub fn normalize(
     chosen: &Bits<'_>,
     region: &Region,
     scratch: &mut [u32],
-    pixels: &mut [i8; SIDE * SIDE],
+    pixels: &mut Pixels,
 ) {
     let [left, top, right, bottom] = [region.left, region.top, region.right, region.bottom].map(usize::from);
     let shape = Shape::of(chosen, region);
@@ -201,7 +201,7 @@ fn sum_to(sums: &[u32], place_q8: i32) -> u32 {
 }
 
 /// Puts the box on black, its centre of mass in the middle to the nearest pixel.
-fn paste(values: &[u32; BOX * BOX], [columns, lines]: [usize; 2], pixels: &mut [i8; SIDE * SIDE]) {
+fn paste(values: &[u32; BOX * BOX], [columns, lines]: [usize; 2], pixels: &mut Pixels) {
     let (mut mass, mut moment_x, mut moment_y) = (0, 0, 0);
     for (y, line) in values.chunks(BOX).enumerate() {
         for (x, value) in line.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! From frames to digits that have been read.
 
-use super::{Error, Finder, Frame, MAX_DIGITS, Region, SIDE};
+use super::{Error, Finder, Frame, MAX_DIGITS, Pixels, Region, SIDE};
 use crate::model::{Element, Model};
 use crate::plan::Interpreter;
 use crate::{argmax, softmax};
@@ -23,8 +23,6 @@ const SETTLED: u32 = 58_982;
 /// half. Of the frames that its certainty was chosen on, a quarter have no digit.
 const OTHERS: u32 = 3;
 
-type Pixels = [i8; SIDE * SIDE];
-
 /// What a net says of a region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -33,8 +31,9 @@ pub struct Reading {
     pub region: Region,
     /// The most probable class.
     pub class: u16,
-    /// How certain it is, in 1/65,536: the mean of its probability and that of its kind, digits or others. A digit that the
-    /// net takes for one of two is still a digit; what could be something else than a digit is less of one.
+    /// How certain it is, in 1/65,536: the mean of its probability and that of its kind, digits or others, for the shares of
+    /// both that are usual before a camera. A digit that the net takes for one of two is still a digit; what could be
+    /// something else than a digit is less of one.
     pub certainty: u32,
 }
 

@@ -7,12 +7,11 @@ use firmware::model::writer::{ModelBuilder, OpSpec, OutputStageSpec, Parameters}
 use firmware::model::{Element, Model, Preference, Tensor};
 use firmware::plan::Interpreter;
 use firmware::vision::vote::Rule;
-use firmware::vision::{DIGITS, Error, Finder, Format, Frame, MAX_CLASSES, SIDE, scratch_words};
+use firmware::vision::{DIGITS, Error, Finder, Format, Frame, MAX_CLASSES, Pixels, SIDE, scratch_words};
 use zerocopy::IntoBytes;
 
 const WIDTH: usize = SIZE[0];
 const HEIGHT: usize = SIZE[1];
-type Pixels = [i8; SIDE * SIDE];
 
 /// A page with bars: columns, rows.
 fn page(bars: &[[usize; 4]]) -> Vec<u32> {

@@ -52,7 +52,7 @@ impl Augmenter {
         output.par_chunks_exact_mut(size).zip(indices).enumerate().for_each(|(place, (output, &index))| {
             let mut generator = Generator::seed_from_u64(seed ^ (place as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
             let map = Map::draw(&self.bounds, strength, &mut generator);
-            // Drawn behind the map, and only where wanted: see there.
+            // Drawn behind the map, and only where wanted, so that what the map draws stays what it was.
             let plain = self.bounds.plain > 0.0 && generator.random::<f32>() < self.bounds.plain;
             let map = if plain { Map::IDENTITY } else { map };
             let pixels = &images.pixels[index * size..][..size];

@@ -26,7 +26,7 @@ const MAY_PANIC: &[(&str, &str)] = &[
     ("6common6answer", "holds what is inlined: reading RTT, undoing COBS, slicing tensors by checked lengths"),
     ("6common5serve", "the same, where it is inlined in turn"),
     ("8firmware6vision6Finder", "cuts a frame's rows and its own memory by lengths that have been checked, and sorts"),
-    ("6vision6reader4read", "the same, inlined, and the greatest logit, of which a model has some"),
+    ("6vision6reader4read", "the same, inlined"),
     ("6vision6reader15Search", "what `read` has shown to the model, where it is not inlined into it"),
     ("4core5slice4sort", "stops where an order contradicts itself, which that of integers does not"),
     ("6common3mps3run", "takes its statics, once, and holds `serve`"),

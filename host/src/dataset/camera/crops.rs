@@ -4,7 +4,7 @@
 use super::{Conditions, HEIGHT, SIDE, Shot, Subject, WIDTH, shoot};
 use crate::dataset::{Dataset, Images};
 use crate::recipe::Source;
-use firmware::vision::{Finder, Format, Frame, Region, USUAL_REGIONS, scratch_words, search};
+use firmware::vision::{Finder, Format, Frame, Pixels, Region, USUAL_REGIONS, scratch_words, search};
 use rayon::prelude::*;
 
 /// The class of what is no digit.
@@ -96,7 +96,7 @@ fn crops<'i>(count: usize, seed: u64, digit: impl Fn(usize) -> (&'i [u8], u8) + 
 }
 
 /// The crop of a digit where it is found in a frame, which it nearly always is.
-fn a_digit(pixels: &[u8], usual: Conditions, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
+fn a_digit(pixels: &[u8], usual: Conditions, seed: u64, scratch: &mut [u32]) -> Pixels {
     let tries = (0..TRIES - 1).map(|attempt| (usual, attempt));
     let last = std::iter::once((Conditions::Ideal, TRIES - 1));
     let found = tries.chain(last).find_map(|(conditions, attempt)| {
@@ -107,7 +107,7 @@ fn a_digit(pixels: &[u8], usual: Conditions, seed: u64, scratch: &mut [u32]) -> 
 }
 
 /// The crop of something that is no digit, of one kind after the other; of what stands alone, blank paper mostly gives none.
-fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] {
+fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> Pixels {
     // Scribbles are what looks most like digits, and blank paper what gives nothing.
     const KINDS: [usize; 10] = [0, 1, 2, 3, 4, 1, 2, 3, 4, 3];
     let found = (0..TRIES).find_map(|attempt| {
@@ -120,7 +120,7 @@ fn no_digit(number: usize, seed: u64, scratch: &mut [u32]) -> [i8; SIDE * SIDE] 
 }
 
 /// All that a device looks at in a frame until it has found a digit, in this order.
-fn crops_of(shot: &Shot, scratch: &mut [u32]) -> Vec<(Region, [i8; SIDE * SIDE])> {
+fn crops_of(shot: &Shot, scratch: &mut [u32]) -> Vec<(Region, Pixels)> {
     let mut crops = Vec::new();
     let Ok(frame) = Frame::new(WIDTH, HEIGHT, Format::Grey, &shot.grey) else { return crops };
     let searched = search(&frame, &mut Finder::new(scratch), USUAL_REGIONS, |finder, region| {
