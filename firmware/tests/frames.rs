@@ -6,13 +6,15 @@ mod device;
 
 use common::{bytes, model, stage, tensor};
 use device::{ask, expect};
+use firmware::camera;
 use firmware::kernels::packing;
 use firmware::link::{DATA_BYTES, Device, ErrorCode, Reply, Request};
 use firmware::model::format::PACKING_PORTABLE;
 use firmware::model::writer::{ModelBuilder, OpSpec, Parameters};
 use firmware::model::{Element, Model, Preference};
 use firmware::plan::Interpreter;
-use firmware::vision::{Finder, Format, Frame, read, scratch_words, suits};
+use firmware::vision::vote::Rule;
+use firmware::vision::{Finder, Format, Frame, Reading, read, scratch_words, suits};
 
 const SIZE: [usize; 2] = [64, 48];
 const MEMORY: usize = SIZE[0] * SIZE[1] / 2 + scratch_words(SIZE[0], SIZE[1]);
@@ -98,6 +100,33 @@ fn a_frame_is_read_as_without_the_link() {
         expect(device, Request::Look { most: 0 }, Reply::Look { count: 0, ticks: 100 });
         expect(device, begin(SIZE), Reply::Done { ticks: 0 });
         expect(device, Request::Look { most: 3 }, Reply::Look { count: 0, ticks: 100 });
+    });
+}
+
+#[test]
+fn a_frame_is_seen_as_by_a_cameras_reader() {
+    let container = reader();
+    let (mut arena, mut scratch) = (vec![0; 1000], vec![0; 1000]);
+    let mut interpreter = Interpreter::new(Model::parse(&container).unwrap(), &mut arena, &mut scratch).unwrap();
+    let mut memory = vec![0; scratch_words(SIZE[0], SIZE[1])];
+    let page = page();
+    let frame = Frame::new(SIZE[0], SIZE[1], Format::Grey, &page).unwrap();
+    with_device(&container, Some(MEMORY), |device| {
+        send_page(device);
+        for round in 0..2 {
+            let mut alone = camera::reader::Reader::new(Rule::USUAL);
+            for number in 0..9 {
+                let answer = alone.see(&frame, &mut Finder::new(&mut memory), &mut interpreter).unwrap();
+                let count = u8::from(alone.reading().is_some());
+                let reply = Reply::See { count, answer: answer.map(|digit| digit as u8), ticks: 100 };
+                expect(device, Request::See { is_first: number == 0 }, reply);
+                if let Some(Reading { region, class, certainty }) = alone.reading().copied() {
+                    let place = [region.left, region.top, region.right, region.bottom];
+                    expect(device, Request::Reading { index: 0 }, Reply::Reading { place, class, certainty });
+                }
+            }
+            assert!(alone.vote().answer().is_some(), "round {round}");
+        }
     });
 }
 

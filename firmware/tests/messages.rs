@@ -143,7 +143,7 @@ fn message_strategy() -> impl Strategy<Value = Message> {
         4 => ask_strategy().prop_map(Message::Whole),
         1 => (long_ask_strategy(), any::<u8>()).prop_map(|(ask, part)| Message::Truncated(ask, part)),
         1 => (ask_strategy(), rest()).prop_map(|(ask, rest)| Message::Extended(ask, rest)),
-        1 => (12u8..128, rest()).prop_map(|(kind, rest)| Message::Unknown(kind, rest)),
+        1 => (13u8..128, rest()).prop_map(|(kind, rest)| Message::Unknown(kind, rest)),
         1 => (FRAME_BYTES..2000).prop_map(Message::Oversized),
     ]
 }

@@ -4,7 +4,7 @@ use crate::artifacts::{Artifacts, read};
 use crate::dataset::Samples;
 use crate::device::{self, Board, Session};
 use crate::export::pack_for;
-use crate::frames::{Look, Picture};
+use crate::frames::{Glance, Look, Picture};
 use crate::inference::{self, Rows};
 use crate::quantize::Affine;
 use crate::recipe::Text;
@@ -111,9 +111,9 @@ pub fn outputs(
 
 /// What was seen in frames.
 #[derive(Debug)]
-pub struct Looks {
-    /// One a frame.
-    pub looks: Vec<Look>,
+pub struct Looks<L> {
+    /// One a picture.
+    pub looks: Vec<L>,
     /// Executed instructions from each frame to its answer, on an emulated board.
     pub instructions: Option<Vec<u64>>,
 }
@@ -123,20 +123,48 @@ pub struct Looks {
 ///
 /// # Errors
 /// As [`outputs`]; a place that knows no frames.
-pub fn looks(on: On, container: &[u8], pictures: &[Picture], most: u8, progress: &ProgressBar) -> Result<Looks> {
-    let twin = twin::look(container, pictures, most)?;
+pub fn looks(on: On, container: &[u8], pictures: &[Picture], most: u8, progress: &ProgressBar) -> Result<Looks<Look>> {
+    let look = |session: &mut Session, index: usize| {
+        let (look, ticks) = session.look(&pictures[index], most)?;
+        Ok((look, vec![session.instructions(ticks)]))
+    };
+    seen(on, container, twin::look(container, pictures, most)?, look, progress)
+}
+
+/// What a camera's reader sees in each of `times` frames that are all one of `pictures`; on a board, also compared with the twin.
+///
+/// # Errors
+/// As [`looks`].
+pub fn watches(
+    on: On,
+    container: &[u8],
+    pictures: &[Picture],
+    times: usize,
+    progress: &ProgressBar,
+) -> Result<Looks<Vec<Glance>>> {
+    let watch = |session: &mut Session, index: usize| {
+        let glances = session.watch(&pictures[index], times)?;
+        Ok(glances.into_iter().map(|(glance, ticks)| (glance, session.instructions(ticks))).unzip())
+    };
+    seen(on, container, twin::watch(container, pictures, times)?, watch, progress)
+}
+
+/// What the `twin` has seen, after a comparison with what a board sees.
+fn seen<L: PartialEq + fmt::Debug + Send>(
+    on: On,
+    container: &[u8],
+    twin: Vec<L>,
+    look: impl Fn(&mut Session, usize) -> Result<(L, Vec<Option<u64>>)> + Sync,
+    progress: &ProgressBar,
+) -> Result<Looks<L>> {
     match on {
         On::Float | On::Qdq => bail!("frames are read in int8: with `--on int8` or on a board"),
         On::Int8 => Ok(Looks { looks: twin, instructions: None }),
         On::Board(board) => {
-            let look = |session: &mut Session, index: usize| {
-                let (look, ticks) = session.look(&pictures[index], most)?;
-                Ok((look, session.instructions(ticks)))
-            };
-            let looks = on_board(board, container, pictures.len(), look, progress)?;
+            let looks = on_board(board, container, twin.len(), look, progress)?;
             let (looks, instructions): (Vec<_>, Vec<_>) = looks.into_iter().unzip();
             compare(board, &twin, &looks)?;
-            Ok(Looks { looks, instructions: instructions.into_iter().collect() })
+            Ok(Looks { looks, instructions: instructions.into_iter().flatten().collect() })
         }
     }
 }

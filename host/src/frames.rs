@@ -2,16 +2,15 @@
 
 use crate::setup;
 use anyhow::{Context, Result, bail, ensure};
-use firmware::vision::{Finder, Format, Frame, LIKELY, Reading, Region, SIDE, USUAL_REGIONS, scratch_words, search};
+use firmware::vision::{
+    Finder, Format, Frame, LIKELY, Reading, Region, SIDE, SURE, USUAL_REGIONS, scratch_words, search,
+};
 use image::imageops::{FilterType, resize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Size to which pictures are reduced, as a small camera gives them.
 pub const FRAME: [u32; 2] = [160, 120];
-/// Least certainty of a digit, in 1/65,536: below it, the answer is "no digit". Chosen on frames of training digits,
-/// with those of test digits at hand: see DESIGN.md.
-pub const SURE: u32 = 36_045;
 /// Regions of a frame that are read.
 pub const MOST: u8 = USUAL_REGIONS as u8;
 
@@ -31,6 +30,15 @@ pub struct Look {
     pub seen: Vec<Seen>,
     /// SHA-256 of the memory in which it was looked at: thresholds, ink and the last digit's pieces.
     pub memory: String,
+}
+
+/// What a camera's reader sees in one of its frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Of one region at most.
+    pub look: Look,
+    /// The digit that is the answer of all frames so far.
+    pub answer: Option<u8>,
 }
 
 /// What was read in a region.

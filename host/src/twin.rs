@@ -1,12 +1,14 @@
 //! The twin: the firmware's kernels on this machine, which compute what a board computes, bit for bit.
 
 use crate::dataset::Images;
-use crate::frames::{Look, Picture, Seen, hash};
+use crate::frames::{Glance, Look, Picture, Seen, hash};
 use anyhow::{Context, Result, ensure};
+use firmware::camera;
 use firmware::model::format::ALIGNMENT;
 use firmware::model::{Element, Model};
 use firmware::plan::Interpreter;
 use firmware::text::{Reader, is_separator};
+use firmware::vision::vote::Rule;
 use firmware::vision::{self, Finder};
 use rayon::prelude::*;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
@@ -125,6 +127,22 @@ impl Twin {
         Ok(Look { seen: readings.as_slice().iter().map(Seen::from).collect(), memory: hash(memory.as_bytes()) })
     }
 
+    /// What a camera's reader sees in each of `times` frames that are all `picture`, and its answer after each.
+    pub fn watch(&mut self, picture: &Picture, times: usize) -> Result<Vec<Glance>> {
+        let model = *self.parsed.borrow_dependent();
+        let mut interpreter = Interpreter::new(model, &mut self.arena, &mut self.scratch).map_err(refused)?;
+        let mut memory = vec![0; picture.scratch_words()];
+        let mut reader = camera::reader::Reader::new(Rule::USUAL);
+        let glance = |_| {
+            let answer = reader.see(&picture.frame()?, &mut Finder::new(&mut memory), &mut interpreter);
+            let answer = answer.map_err(|error| anyhow::anyhow!("model {}: {error:?}", model.name()))?;
+            let seen = reader.reading().map(Seen::from).into_iter().collect();
+            let look = Look { seen, memory: hash(memory.as_bytes()) };
+            Ok(Glance { look, answer: answer.map(|digit| digit as u8) })
+        };
+        (0..times).map(glance).collect()
+    }
+
     /// Every tensor's bytes as they are now, in the container's order.
     pub fn tensors(&self) -> Vec<Vec<u8>> {
         // The parser has checked that every tensor lies inside the arena.
@@ -196,6 +214,11 @@ pub fn read(container: &[u8], texts: &[String]) -> Result<Vec<Reading>> {
 /// What is seen in all of `pictures`, computed on every core of this machine.
 pub fn look(container: &[u8], pictures: &[Picture], most: u8) -> Result<Vec<Look>> {
     on_every_core(container, pictures.len(), |twin, index| twin.look(&pictures[index], most))
+}
+
+/// [`Twin::watch`] of each picture, on every core of this machine.
+pub fn watch(container: &[u8], pictures: &[Picture], times: usize) -> Result<Vec<Vec<Glance>>> {
+    on_every_core(container, pictures.len(), |twin, index| twin.watch(&pictures[index], times))
 }
 
 /// The values in a tensor's bytes, as they lie in the arena and come over the link.

@@ -6,7 +6,7 @@ use firmware::camera::{FrameSource, SIZE};
 use firmware::model::Model;
 use firmware::plan::Interpreter;
 use firmware::vision::vote::Rule;
-use firmware::vision::{Finder, Frame, USUAL_REGIONS, scratch_words};
+use firmware::vision::{Finder, Frame, scratch_words, suits};
 
 /// Words of [`Memory::finder`].
 pub const FINDER_WORDS: usize = scratch_words(SIZE[0], SIZE[1]);
@@ -31,15 +31,18 @@ pub fn watch<C: FrameSource<Error: defmt::Format>>(
     rule: Rule,
     mut show: impl FnMut(&Frame<'_>, Option<usize>),
 ) -> ! {
-    let model = Model::parse(model_region())
+    let mut interpreter = Model::parse(model_region())
         .and_then(|model| Interpreter::new(model, memory.arena, memory.scratch))
         .unwrap_or_else(|error| defmt::panic!("no model: {}", error));
-    let mut reader = Reader::new(model, Finder::new(memory.finder), rule, USUAL_REGIONS)
-        .unwrap_or_else(|error| defmt::panic!("not this model: {}", error));
+    if !suits(interpreter.model()) {
+        defmt::panic!("the model does not read digits of 28×28 pixels");
+    }
+    let mut finder = Finder::new(memory.finder);
+    let mut reader = Reader::new(rule);
     loop {
         let before = reader.vote().answer();
         let seen = camera.capture(memory.frame).map(|frame| {
-            let answer = reader.see(&frame);
+            let answer = reader.see(&frame, &mut finder, &mut interpreter);
             show(&frame, reader.vote().answer());
             answer
         });

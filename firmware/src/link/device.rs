@@ -173,6 +173,7 @@ fn answer<'r>(
                 Request::Frame { width, height, format } => desk.begin([width, height], format),
                 Request::Pixels { offset, data } => desk.write(offset, data),
                 Request::Look { most } => desk.look(interpreter, most, ticks),
+                Request::See { is_first } => desk.see(interpreter, is_first, ticks),
                 Request::Reading { index } => desk.reading(index),
                 Request::Scratch { offset, length } => desk.scratch(offset, length),
                 // Have been answered above.

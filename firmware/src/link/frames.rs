@@ -2,7 +2,9 @@
 
 use super::device::range;
 use super::{DATA_BYTES, ErrorCode, Reply};
+use crate::camera::reader::Reader;
 use crate::plan::Interpreter;
+use crate::vision::vote::Rule;
 use crate::vision::{self, Finder, Format, Frame, Readings, scratch_words};
 use zerocopy::IntoBytes;
 
@@ -13,6 +15,8 @@ pub(super) struct Desk<'d> {
     memory: &'d mut [u32],
     frame: Option<Sheet>,
     readings: Readings,
+    /// Has seen the frames before.
+    reader: Reader,
 }
 
 /// What kind of frame lies there.
@@ -31,7 +35,7 @@ impl Sheet {
 
 impl<'d> Desk<'d> {
     pub fn new(memory: &'d mut [u32]) -> Self {
-        Self { memory, frame: None, readings: Readings::default() }
+        Self { memory, frame: None, readings: Readings::default(), reader: Reader::new(Rule::USUAL) }
     }
 
     /// Begins a frame, all zeros.
@@ -65,18 +69,32 @@ impl<'d> Desk<'d> {
         most: u8,
         mut ticks: impl FnMut() -> u32,
     ) -> Result<Reply<'static>, ErrorCode> {
-        let Sheet { width, height, format } = self.frame.ok_or(ErrorCode::NoFrame)?;
-        let (bytes, scratch) = self.split();
-        let frame = Frame::new(width, height, format, bytes).map_err(|_| ErrorCode::OutOfRange)?;
+        let (frame, mut finder, _) = self.lay_out()?;
         let start = ticks();
-        let readings = vision::read(&frame, &mut Finder::new(scratch), interpreter, most.into());
+        let readings = vision::read(&frame, &mut finder, interpreter, most.into());
         let ticks = ticks().wrapping_sub(start);
-        self.readings = readings.map_err(|error| match error {
-            vision::Error::ForeignModel => ErrorCode::NoDigits,
-            _ => ErrorCode::OutOfRange,
-        })?;
+        self.readings = readings.map_err(refused)?;
         // There are at most `MAX_DIGITS`.
         Ok(Reply::Look { count: self.readings.as_slice().len() as u8, ticks })
+    }
+
+    /// Looks at the frame as a camera's reader does, once. Those before are forgotten where it is the first.
+    pub fn see(
+        &mut self,
+        interpreter: &mut Interpreter<'_, '_>,
+        is_first: bool,
+        mut ticks: impl FnMut() -> u32,
+    ) -> Result<Reply<'static>, ErrorCode> {
+        let (frame, mut finder, reader) = self.lay_out()?;
+        if is_first {
+            *reader = Reader::new(Rule::USUAL);
+        }
+        let start = ticks();
+        let answer = reader.see(&frame, &mut finder, interpreter);
+        let ticks = ticks().wrapping_sub(start);
+        let answer = answer.map_err(refused)?.map(|digit| digit as u8);
+        self.readings = reader.reading().copied().into_iter().collect();
+        Ok(Reply::See { count: self.readings.as_slice().len() as u8, answer, ticks })
     }
 
     /// What was read at place `index`, from left to right.
@@ -88,14 +106,24 @@ impl<'d> Desk<'d> {
 
     /// Bytes of the scratch as the last look left it: ink, the chosen digit, the paper.
     pub fn scratch(&mut self, offset: u32, length: u16) -> Result<Reply<'_>, ErrorCode> {
-        let (_, scratch) = self.split();
+        let start = self.frame.map_or(0, Sheet::bytes).div_ceil(4);
+        let scratch = self.memory.get(start..).unwrap_or_default();
         let data = scratch.as_bytes().get(range(offset, length.into())).filter(|data| data.len() <= DATA_BYTES);
         Ok(Reply::Data(data.ok_or(ErrorCode::OutOfRange)?))
     }
 
-    fn split(&mut self) -> (&[u8], &mut [u32]) {
-        let bytes = self.frame.map_or(0, Sheet::bytes);
-        let (frame, scratch) = self.memory.split_at_mut(bytes.div_ceil(4).min(self.memory.len()));
-        (frame.as_bytes(), scratch)
+    fn lay_out(&mut self) -> Result<(Frame<'_>, Finder<'_>, &mut Reader), ErrorCode> {
+        let sheet = self.frame.ok_or(ErrorCode::NoFrame)?;
+        let Sheet { width, height, format } = sheet;
+        let (frame, scratch) = self.memory.split_at_mut(sheet.bytes().div_ceil(4).min(self.memory.len()));
+        let frame = Frame::new(width, height, format, frame.as_bytes()).map_err(|_| ErrorCode::OutOfRange)?;
+        Ok((frame, Finder::new(scratch), &mut self.reader))
+    }
+}
+
+fn refused(error: vision::Error) -> ErrorCode {
+    match error {
+        vision::Error::ForeignModel => ErrorCode::NoDigits,
+        _ => ErrorCode::OutOfRange,
     }
 }

@@ -16,7 +16,7 @@ use crate::vision::Format;
 use serde::{Deserialize, Serialize};
 
 /// Version of these messages, sent in [`Hello`].
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// Longest encoded frame in bytes, the ending `0x00` included.
 pub const FRAME_BYTES: usize = 512;
@@ -89,13 +89,21 @@ pub enum Request<'a> {
         /// How many to read at most: those with the most ink.
         most: u8,
     },
+    /// Look at the frame as [`Reader`](crate::camera::reader::Reader) does at the next one of a camera. Answered by
+    /// [`Reply::See`].
+    #[cfg(feature = "frames")]
+    See {
+        /// Whether it is the camera's first.
+        is_first: bool,
+    },
     /// What was read. Answered by [`Reply::Reading`].
     #[cfg(feature = "frames")]
     Reading {
         /// Place among what was read, from left to right.
         index: u8,
     },
-    /// Bytes of the memory that [`vision`](crate::vision) worked in, as the last [`Request::Look`] left it. Answered by
+    /// Bytes of the memory that [`vision`](crate::vision) worked in, as the last [`Request::Look`] or
+    /// [`Request::See`] left it. Answered by
     /// [`Reply::Data`].
     #[cfg(feature = "frames")]
     Scratch {
@@ -136,6 +144,16 @@ pub enum Reply<'a> {
         /// How many regions have been read.
         count: u8,
         /// Ticks of the board's clock from the frame to the last answer.
+        ticks: u32,
+    },
+    /// The frame has been looked at once.
+    #[cfg(feature = "frames")]
+    See {
+        /// How many regions have been read: one or none.
+        count: u8,
+        /// The digit that is the answer of all frames so far.
+        answer: Option<u8>,
+        /// Ticks of the board's clock from the frame to the answer.
         ticks: u32,
     },
     /// What was read in a region.

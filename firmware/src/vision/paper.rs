@@ -113,6 +113,7 @@ impl<'w> Paper<'w> {
     }
 
     /// Measures cells and tiles, and guesses which of paper and ink is the darker.
+    #[inline(always)]
     pub fn measure(&mut self, frame: &Frame<'_>, rows: &mut [u32]) -> Polarity {
         self.low.fill(u8::MAX);
         self.high.fill(0);

@@ -16,8 +16,15 @@ pub const USUAL_REGIONS: usize = 4;
 /// Certainty, in 1/65,536, from which on a region is told to be a digit, so that no other is looked for.
 pub const LIKELY: u32 = 1 << 15;
 
+/// Certainty, in 1/65,536, from which on a digit is an answer; below it, "no digit" is. Chosen for `digits-camera` on frames of
+/// training digits, with those of test digits at hand: see DESIGN.md.
+pub const SURE: u32 = 36_045;
+
 /// Certainty, in 1/65,536, from which on one view of a region is enough: 90 %.
-const SETTLED: u32 = 58_982;
+pub(super) const SETTLED: u32 = 58_982;
+
+/// Views of a region that the net is unsure of: as it is, and [softened](soften) either way.
+pub(super) const VIEWS: usize = 3;
 
 /// How many times rarer what is no digit is among the regions of a camera's frames than among training crops, of which it is
 /// half. Of the frames that its certainty was chosen on, a quarter have no digit.
@@ -50,6 +57,15 @@ impl Reading {
 pub struct Readings {
     readings: [Reading; MAX_DIGITS],
     count: usize,
+}
+
+impl FromIterator<Reading> for Readings {
+    /// The first [`MAX_DIGITS`].
+    fn from_iter<I: IntoIterator<Item = Reading>>(readings: I) -> Self {
+        let mut all = Self::default();
+        readings.into_iter().for_each(|reading| all.push(reading));
+        all
+    }
 }
 
 impl Readings {
@@ -182,18 +198,18 @@ fn take_mean_of_views(
     pixels: &Pixels,
     probabilities: &mut [u32; MAX_CLASSES],
 ) -> Result<(), Error> {
-    for back in [0, 1] {
+    for back in 0..VIEWS - 1 {
         let view = probabilities_of(interpreter, pixels, Some(back))?;
         probabilities.iter_mut().zip(view).for_each(|(sum, probability)| *sum += probability);
     }
-    probabilities.iter_mut().for_each(|sum| *sum /= 3);
+    probabilities.iter_mut().for_each(|sum| *sum /= VIEWS as u32);
     Ok(())
 }
 
 /// The probabilities of the classes, in 1/65,536, for the pixels as they are or [softened](soften).
 // Called at two places, and the interpreter's code is needed once.
 #[inline(never)]
-fn probabilities_of(
+pub(super) fn probabilities_of(
     interpreter: &mut Interpreter<'_, '_>,
     pixels: &Pixels,
     softened: Option<usize>,
@@ -228,7 +244,7 @@ fn soften(pixels: &Pixels, back: usize, softened: &mut Pixels) {
 
 /// The most probable class and how certain it is, by Bayes' rule for the shares of classes that are usual here (Saerens et al.
 /// 2002).
-fn surest(probabilities: &[u32; MAX_CLASSES]) -> (u16, u32) {
+pub(super) fn surest(probabilities: &[u32; MAX_CLASSES]) -> (u16, u32) {
     let mut usual = *probabilities;
     let (digits, others) = usual.split_at_mut(DIGITS);
     others.iter_mut().for_each(|other| *other /= OTHERS);

@@ -192,6 +192,11 @@ impl Digits {
         self.count == 0
     }
 
+    /// Whether at least a quarter as much speaks for the other polarity.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.rival > 0 && self.rival >= self.strength / 4
+    }
+
     fn push(&mut self, region: Region) {
         if let Some(place) = self.regions.get_mut(self.count) {
             *place = region;

@@ -15,8 +15,10 @@
 //! 2. A candidate that differs from the answer replaces it once it has been the candidate in `frames` frames in a row.
 //!
 //! With `appear` above one half no two classes compete. What changes from frame to frame then never gets there, and a class
-//! that comes for good is shown after `frames − 1` frames more than its belief takes to `appear`: after 7 with the usual rule
+//! that comes for good is shown after `frames − 1` frames more than its belief takes to `appear`: after 5 with the usual rule
 //! and a net that is sure.
+
+use super::SURE;
 
 /// Fractional bits of a belief beyond those of a probability: decay rounds, and must not stop short.
 const EXTRA_BITS: u32 = 8;
@@ -37,7 +39,7 @@ pub struct Rule {
 
 impl Rule {
     /// For 7 to 30 frames a second.
-    pub const USUAL: Self = Self { decay: 2, appear: 3 * ONE / 4, stay: ONE / 4, frames: 3 };
+    pub const USUAL: Self = Self { decay: 2, appear: SURE, stay: ONE / 4, frames: 3 };
 }
 
 /// The votes of all frames so far, for `CLASSES` classes.
@@ -122,12 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_steady_appears_after_seven_frames_and_remains() {
+    fn what_is_steady_appears_after_five_frames_and_remains() {
         let mut votes = Votes::new(Rule::USUAL);
-        // 1 − (3/4)^5 is the first to reach 3/4.
+        // 1 − (3/4)³ is the first to reach 0.55, and it takes two frames more.
         let shown = repeat(&mut votes, &sure(3), 1_000);
-        assert_eq!(shown.iter().position(|answer| answer.is_some()), Some(6));
-        assert!(shown[6..].iter().all(|answer| *answer == Some(3)));
+        assert_eq!(shown.iter().position(|answer| answer.is_some()), Some(4));
+        assert!(shown[4..].iter().all(|answer| *answer == Some(3)));
         assert_eq!(votes.belief(3), ONE);
     }
 
@@ -146,7 +148,7 @@ mod tests {
         let mut votes = showing(3);
         let shown = repeat(&mut votes, &sure(8), 20);
         let change = shown.iter().position(|answer| *answer == Some(8)).unwrap();
-        assert_eq!(change, 6);
+        assert_eq!(change, 4);
         assert!(shown[..change].iter().all(|answer| *answer == Some(3)));
         assert!(shown[change..].iter().all(|answer| *answer == Some(8)));
     }

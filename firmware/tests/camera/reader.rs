@@ -102,22 +102,24 @@ impl FrameSource for Album {
 
 /// Answers after each frame, `None` outside where one was lost.
 fn watch(container: &[u8], frames: Vec<Option<Vec<u32>>>) -> Vec<Option<Option<usize>>> {
-    with_reader(container, scratch_words(WIDTH, HEIGHT), |reader| {
-        let mut reader = reader.unwrap();
+    with_reader(container, scratch_words(WIDTH, HEIGHT), |see| {
         let (count, mut album) = (frames.len(), Album(frames.into_iter()));
         let mut buffer = vec![0; WIDTH * HEIGHT / 4];
-        (0..count).map(|_| album.capture(&mut buffer).ok().map(|frame| reader.see(&frame).unwrap())).collect()
+        (0..count).map(|_| album.capture(&mut buffer).ok().map(|frame| see(&frame).unwrap())).collect()
     })
 }
 
-fn with_reader<R>(container: &[u8], finder_words: usize, run: impl FnOnce(Result<Reader<'_, '_>, Error>) -> R) -> R {
+type See<'s> = &'s mut dyn FnMut(&Frame<'_>) -> Result<Option<usize>, Error>;
+
+fn with_reader<R>(container: &[u8], finder_words: usize, run: impl FnOnce(See<'_>) -> R) -> R {
     let mut aligned = vec![0u128; container.len().div_ceil(16)];
     aligned.as_mut_bytes()[..container.len()].copy_from_slice(container);
     let model = Model::parse(&aligned.as_bytes()[..container.len()]).unwrap();
     let [mut arena, mut scratch] = [model.arena_bytes(), model.scratch_bytes()].map(|bytes| vec![0; bytes.div_ceil(4)]);
     let mut finder = vec![0; finder_words];
-    let interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
-    run(Reader::new(interpreter, Finder::new(&mut finder), Rule::USUAL, 3))
+    let mut interpreter = Interpreter::new(model, &mut arena, &mut scratch).unwrap();
+    let (mut finder, mut reader) = (Finder::new(&mut finder), Reader::new(Rule::USUAL));
+    run(&mut |frame| reader.see(frame, &mut finder, &mut interpreter))
 }
 
 fn shown(frames: &[(usize, Vec<u32>)], classes: usize) -> Vec<Option<usize>> {
@@ -130,7 +132,8 @@ fn shown(frames: &[(usize, Vec<u32>)], classes: usize) -> Vec<Option<usize>> {
 #[test]
 fn digits_appear_change_and_go() {
     let answers = shown(&[(5, page(&[])), (20, seven(60)), (20, one()), (20, page(&[]))], DIGITS);
-    let expected = [(11, None), (20, Some(7)), (20, Some(1)), (14, None)];
+    // Where there is nothing, the frames are searched in turn for any ink and for faint ink.
+    let expected = [(9, None), (20, Some(7)), (22, Some(1)), (14, None)];
     let expected: Vec<_> = expected.iter().flat_map(|(count, answer)| std::iter::repeat_n(*answer, *count)).collect();
     assert_eq!(answers, expected);
 }
@@ -148,6 +151,22 @@ fn a_class_that_is_no_digit_speaks_for_none() {
 }
 
 #[test]
+fn what_is_no_digit_does_not_hide_one() {
+    // The letter has more ink, and is read first.
+    let both = page(&[[20, 28, 40, 90], [52, 60, 40, 90], [28, 52, 61, 70], [110, 116, 40, 80]]);
+    let answers = shown(&[(30, both)], DIGITS + 1);
+    let first = answers.iter().position(Option::is_some);
+    assert!(first.is_some_and(|first| first <= 8) && answers[29] == Some(1), "{answers:?}");
+}
+
+#[test]
+fn light_ink_is_found_when_dark_ink_is_gone() {
+    let board = |page: Vec<u32>| page.iter().map(|pixels| !pixels).collect::<Vec<_>>();
+    let answers = shown(&[(20, seven(60)), (20, board(one()))], DIGITS + 1);
+    assert_eq!([answers[19], answers[39]], [Some(7), Some(1)]);
+}
+
+#[test]
 fn frames_that_are_lost_do_not_vote() {
     let frames = [vec![Some(seven(60)); 10], vec![None; 50], vec![Some(seven(60)); 2]].concat();
     let answers = watch(&net(SIDE * SIDE, &[(1, one()), (7, seven(60))], DIGITS), frames);
@@ -158,13 +177,14 @@ fn frames_that_are_lost_do_not_vote() {
 
 #[test]
 fn a_model_that_reads_no_digits_is_refused() {
+    let page = one();
+    let one = frame_of(&page, SIZE, Format::Grey).unwrap();
     for (inputs, classes) in [(SIDE * SIDE, DIGITS - 1), (SIDE * SIDE, MAX_CLASSES + 1), (SIDE * SIDE - 4, DIGITS)] {
-        let error = with_reader(&net(inputs, &[], classes), 0, |reader| reader.err());
+        let error = with_reader(&net(inputs, &[], classes), 0, |see| see(&one).err());
         assert_eq!(error, Some(Error::ForeignModel), "{inputs} {classes}");
     }
     let container = net(SIDE * SIDE, &[], MAX_CLASSES);
-    let error =
-        with_reader(&container, 7, |reader| reader.unwrap().see(&frame_of(&one(), SIZE, Format::Grey).unwrap()).err());
+    let error = with_reader(&container, 7, |see| see(&one).err());
     let needed_words = scratch_words(WIDTH, HEIGHT);
     assert_eq!(error, Some(Error::ScratchTooSmall { needed_words }));
 }

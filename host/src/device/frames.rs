@@ -1,7 +1,8 @@
 //! Frames that a running board looks at.
 
+use super::link::RawReply;
 use super::session::Session;
-use crate::frames::{Look, Picture, Seen, hash};
+use crate::frames::{Glance, Look, Picture, Seen, hash};
 use anyhow::{Result, bail};
 use firmware::link::{DATA_BYTES, Reply, Request};
 use firmware::vision::Format;
@@ -13,6 +14,26 @@ impl Session {
     /// Sends a frame in the camera's place, has the board look for up to `most` digits and read them, and gives what it saw and
     /// the ticks of its clock that it took.
     pub fn look(&mut self, picture: &Picture, most: u8) -> Result<(Look, u32)> {
+        self.send(picture)?;
+        let replies = self.exchange(&[Request::Look { most }])?;
+        let Reply::Look { count, ticks } = self.looked(&replies[0])? else { return Err(self.unexpected("Look")) };
+        Ok((self.seen(picture, count)?, ticks))
+    }
+
+    /// Sends a frame in the camera's place, which the board sees `times` times. Gives what it saw each time, and the ticks of its
+    /// clock that it took.
+    pub fn watch(&mut self, picture: &Picture, times: usize) -> Result<Vec<(Glance, u32)>> {
+        self.send(picture)?;
+        let glance = |number| {
+            let replies = self.exchange(&[Request::See { is_first: number == 0 }])?;
+            let reply = self.looked(&replies[0])?;
+            let Reply::See { count, answer, ticks } = reply else { return Err(self.unexpected("See")) };
+            Ok((Glance { look: self.seen(picture, count)?, answer }, ticks))
+        };
+        (0..times).map(glance).collect()
+    }
+
+    fn send(&mut self, picture: &Picture) -> Result<()> {
         // The firmware takes no longer sides, nor does it accept those that the casts would cut.
         let [width, height] = [picture.width, picture.height].map(|side| u16::try_from(side).unwrap_or(u16::MAX));
         let begin = Request::Frame { width, height, format: Format::Grey };
@@ -26,12 +47,18 @@ impl Session {
                 self.done(reply, request)?;
             }
         }
-        let replies = self.exchange(&[Request::Look { most }])?;
-        let (count, ticks) = match replies[0].parse()? {
-            Reply::Look { count, ticks } => (count, ticks),
+        Ok(())
+    }
+
+    fn looked<'r>(&self, reply: &'r RawReply) -> Result<Reply<'r>> {
+        match reply.parse()? {
             Reply::Error(error) => bail!("{} cannot look at a frame: {error}", self.board().name),
-            _ => return Err(self.unexpected("Look")),
-        };
+            reply => Ok(reply),
+        }
+    }
+
+    /// What the board has read in `count` regions of `picture`.
+    fn seen(&mut self, picture: &Picture, count: u8) -> Result<Look> {
         let requests: Vec<_> = (0..count).map(|index| Request::Reading { index }).collect();
         let replies = self.exchange(&requests)?;
         let seen = replies.iter().map(|reply| match reply.parse()? {
@@ -39,7 +66,7 @@ impl Session {
             _ => Err(self.unexpected("Reading")),
         });
         let seen = seen.collect::<Result<_>>()?;
-        Ok((Look { seen, memory: hash(&self.vision_memory(4 * picture.scratch_words())?) }, ticks))
+        Ok(Look { seen, memory: hash(&self.vision_memory(4 * picture.scratch_words())?) })
     }
 
     fn vision_memory(&mut self, bytes: usize) -> Result<Vec<u8>> {

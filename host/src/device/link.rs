@@ -164,6 +164,7 @@ fn name(request: &Request<'_>) -> &'static str {
         Request::Frame { .. } => "Frame",
         Request::Pixels { .. } => "Pixels",
         Request::Look { .. } => "Look",
+        Request::See { .. } => "See",
         Request::Reading { .. } => "Reading",
         Request::Scratch { .. } => "Scratch",
     }

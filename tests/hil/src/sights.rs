@@ -24,6 +24,8 @@ pub fn frames_equal_the_twin(session: &mut Session) -> Result<()> {
         let (look, _) = session.look(&picture, 2)?;
         ensure!(look == twin.look(&picture, 2)?, "frame {seed} is not seen as the twin sees it");
         found += look.seen.len();
+        let glances: Vec<_> = session.watch(&picture, 4)?.into_iter().map(|(glance, _)| glance).collect();
+        ensure!(glances == twin.watch(&picture, 4)?, "a camera's reader does not see frame {seed} as the twin's does");
     }
     ensure!(found > 0, "nothing is seen in any frame");
     let odd = Picture { width: 33, height: 17, grey: vec![90; 33 * 17] };

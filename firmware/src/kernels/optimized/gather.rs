@@ -73,21 +73,24 @@ fn gather_bytes<P: Patch>(input: &[i8], [rows, run, step]: [usize; 3], patch: P)
     bytes.finish();
 }
 
-/// A patch that reaches into the padding.
+/// A patch that reaches into the padding: each row of it is a run of padding, one of inputs and one of padding again.
 #[inline(never)]
 fn gather_at_edge<P: Patch>(conv: &Conv2d<'_>, input: &[i8], [y, x]: [usize; 2], patch: P) {
     let Shape { height, width, channels } = conv.input;
     let [top, left, ..] = conv.window.padding;
+    let [rows, columns] = conv.window.kernel;
     let [row, column] = [y * conv.window.stride[0], x * conv.window.stride[1]];
+    // Columns of the window that lie before the input, and before its end.
+    let [before, end] = [left, left + width].map(|edge| edge.saturating_sub(column).min(columns));
+    let first = (column + before).saturating_sub(left).min(width);
     let mut bytes = Bytes::new(patch);
-    for y in row..row + conv.window.kernel[0] {
-        for x in column..column + conv.window.kernel[1] {
-            let outside = y < top || x < left || y >= top + height || x >= left + width;
-            let start = if outside { 0 } else { ((y - top) * width + x - left) * channels };
-            for value in &input[start..][..channels] {
-                bytes.push(if outside { conv.input_zero_point } else { *value });
-            }
-        }
+    for y in row..row + rows {
+        let is_outside = y < top || y >= top + height;
+        let [before, end] = if is_outside { [0, 0] } else { [before, end] };
+        let start = if is_outside { 0 } else { ((y - top) * width + first) * channels };
+        bytes.repeat(conv.input_zero_point, before * channels);
+        input[start..][..(end - before) * channels].iter().for_each(|value| bytes.push(*value));
+        bytes.repeat(conv.input_zero_point, (columns - end) * channels);
     }
     bytes.finish();
 }
@@ -113,6 +116,10 @@ impl<P: Patch> Bytes<P> {
             self.patch.push(self.four);
             self.count = 0;
         }
+    }
+
+    fn repeat(&mut self, value: i8, count: usize) {
+        (0..count).for_each(|_| self.push(value));
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use crate::artifacts::read;
 use crate::commands::{print_json, progress_bar};
 use crate::dataset::{self, camera};
 use crate::engine::{self, Looks};
-use crate::frames::{FRAME, Labelled, Look, MOST, Picture, folder};
+use crate::frames::{FRAME, Labelled, MOST, Picture, Seen, folder};
 use crate::recipe::{Found, Source};
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
@@ -86,9 +86,21 @@ pub fn run(arguments: &Arguments, frames: &Frames, found: Found) -> Result<()> {
     let (pictures, digits): (Vec<_>, Vec<_>) = load(arguments, frames)?.into_iter().unzip();
     let progress = progress_bar(pictures.len() as u64, "frames");
     let container = read(&found.artifacts().container())?;
-    let Looks { looks, instructions } = engine::looks(arguments.on, &container, &pictures, MOST, &progress)?;
+    let (answers, instructions) = match arguments.repeat {
+        None => {
+            let Looks { looks, instructions } = engine::looks(arguments.on, &container, &pictures, MOST, &progress)?;
+            (looks.iter().map(|look| look.best().and_then(Seen::digit)).collect(), instructions)
+        }
+        Some(times) => {
+            let Looks { looks, instructions } = engine::watches(arguments.on, &container, &pictures, times, &progress)?;
+            (
+                looks.iter().map(|glances| glances.last().and_then(|glance| glance.answer)).collect::<Vec<_>>(),
+                instructions,
+            )
+        }
+    };
     progress.finish_and_clear();
-    let report = judge(&looks, &digits, |counts| Report {
+    let report = judge(&answers, &digits, |counts| Report {
         model: found.recipe.name.clone(),
         on: arguments.on.to_string(),
         frames: frames.name(),
@@ -142,12 +154,11 @@ fn picture(shot: camera::Shot) -> Picture {
     Picture { width, height, grey: shot.grey }
 }
 
-fn judge(looks: &[Look], digits: &[Option<u8>], report: impl Fn(Report) -> Report) -> Report {
-    let answers = looks.iter().map(|look| look.best().and_then(|seen| seen.digit()));
-    let pairs: Vec<_> = answers.zip(digits).collect();
-    let count = |wanted: fn(&(Option<u8>, &Option<u8>)) -> bool| pairs.iter().filter(|pair| wanted(pair)).count();
+fn judge(answers: &[Option<u8>], digits: &[Option<u8>], report: impl Fn(Report) -> Report) -> Report {
+    let pairs: Vec<_> = answers.iter().zip(digits).collect();
+    let count = |wanted: fn(&(&Option<u8>, &Option<u8>)) -> bool| pairs.iter().filter(|pair| wanted(pair)).count();
     let n = count(|(_, digit)| digit.is_some());
-    let correct = count(|(answer, digit)| digit.is_some() && answer == *digit);
+    let correct = count(|(answer, digit)| digit.is_some() && answer == digit);
     report(Report {
         model: String::new(),
         on: String::new(),
@@ -155,7 +166,7 @@ fn judge(looks: &[Look], digits: &[Option<u8>], report: impl Fn(Report) -> Repor
         n,
         correct,
         accuracy: correct as f64 / n.max(1) as f64,
-        misread: count(|(answer, digit)| digit.is_some() && answer.is_some() && answer != *digit),
+        misread: count(|(answer, digit)| digit.is_some() && answer.is_some() && answer != digit),
         digit_free: count(|(_, digit)| digit.is_none()),
         false_reads: count(|(answer, digit)| digit.is_none() && answer.is_some()),
         instructions: None,
@@ -165,7 +176,7 @@ fn judge(looks: &[Look], digits: &[Option<u8>], report: impl Fn(Report) -> Repor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frames::Seen;
+    use crate::frames::Look;
 
     #[test]
     fn answers_are_counted_by_what_is_there() {
@@ -180,7 +191,8 @@ mod tests {
             look(&[(10, 60_000)]),
             look(&[(7, 60_000)]),
         ];
-        let report = judge(&looks, &[Some(3), Some(4), Some(3), None, None], |counts| counts);
+        let answers: Vec<_> = looks.iter().map(|look| look.best().and_then(Seen::digit)).collect();
+        let report = judge(&answers, &[Some(3), Some(4), Some(3), None, None], |counts| counts);
         let Report { n, correct, misread, digit_free, false_reads, .. } = report;
         assert_eq!([n, correct, misread, digit_free, false_reads], [3, 1, 1, 2, 1]);
     }

@@ -33,6 +33,10 @@ pub struct Arguments {
     /// begin with the label, a digit or `none`
     #[arg(long, value_name = "SET")]
     frames: Option<Frames>,
+    /// Show each frame N times, as a camera at rest does, to the reader of a board's program, which takes one look at each; the
+    /// answer is the last one
+    #[arg(long, value_name = "N", requires = "frames")]
+    repeat: Option<usize>,
     /// Folder with the data set's files
     #[arg(long)]
     data: Option<PathBuf>,
