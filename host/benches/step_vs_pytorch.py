@@ -123,12 +123,11 @@ def learner(net, images, criterion, fast=False, compiled=False):
 
 
 def gan(fast=False, compiled=False):
-    up = [nn.ConvTranspose2d(128, 128, 4, 2, 1), nn.LeakyReLU(0.2)]
-    layers = [nn.Linear(128, 6272), nn.LeakyReLU(0.2), nn.Unflatten(1, (128, 7, 7)), *up]
-    layers += [nn.ConvTranspose2d(128, 128, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(128, 1, 7, padding=3), nn.Tanh()]
-    generator = nn.Sequential(*layers)
-    down = lambda n, m: [nn.Conv2d(n, m, 3, 2, 1), nn.LeakyReLU(0.2)]
-    discriminator = nn.Sequential(*down(1, 64), *down(64, 128), nn.Flatten(), nn.Linear(6272, 1))
+    up = lambda: [nn.ConvTranspose2d(128, 128, 4, 2, 1, bias=False), nn.BatchNorm2d(128), nn.LeakyReLU(0.2)]
+    dense = [nn.Linear(128, 6272, bias=False), nn.BatchNorm1d(6272), nn.LeakyReLU(0.2), nn.Unflatten(1, (128, 7, 7))]
+    generator = nn.Sequential(*dense, *up(), *up(), nn.Conv2d(128, 1, 7, padding=3), nn.Tanh())
+    down = [nn.Conv2d(1, 64, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(64, 128, 3, 2, 1, bias=False), nn.BatchNorm2d(128)]
+    discriminator = nn.Sequential(*down, nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(6272, 1))
     images, latents = torch.rand(128, 1, 28, 28) * 2 - 1, torch.randn(128, 128)
     ones, targets = torch.ones(128, 1), torch.cat([torch.full((128, 1), 0.9), torch.zeros(128, 1)])
     if fast:
@@ -152,7 +151,9 @@ def gan(fast=False, compiled=False):
             for weight in weights:
                 weight.requires_grad_(True)
             optimizers[1].zero_grad(set_to_none=True)
-            telling = F.binary_cross_entropy_with_logits(discriminator(torch.cat([images, drawn.detach()])), targets)
+            # Each kind alone, because of the batch norm.
+            logits = torch.cat([discriminator(images), discriminator(drawn.detach())])
+            telling = F.binary_cross_entropy_with_logits(logits, targets)
             telling.backward()
             optimizers[1].step()
             telling.item()

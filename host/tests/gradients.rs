@@ -292,9 +292,9 @@ fn transposed_convolutions() {
             };
             let conv = Conv2d::new(padding, kernel, stride, height, width);
             let shapes: [&[usize]; 3] = [&[2, channels, 3, 2], &[channels, filters, kernel, kernel], &[filters]];
-            check(&shapes, smooth, |g, x| g.conv_transpose2d(x[0], x[1], x[2], conv));
+            check(&shapes, smooth, |g, x| g.conv_transpose2d(x[0], x[1], Some(x[2]), conv));
             check(&shapes, smooth, |g, x| {
-                let y = g.conv_transpose2d_trained(x[0], x[1], x[2], conv)?;
+                let y = g.conv_transpose2d_trained(x[0], x[1], Some(x[2]), conv)?;
                 assert_eq!(g.shape(y), [2, filters, height, width]);
                 Ok(y)
             });
@@ -316,8 +316,8 @@ fn a_transposed_convolution_is_pytorchs() {
         let inputs: Vec<Value> = names.iter().zip(sizes).map(|(name, size)| graph.input(name, size).unwrap()).collect();
         let conv = Conv2d::new(Padding::Same, 4, 2, 6, 10);
         let y = match trained {
-            true => graph.conv_transpose2d_trained(inputs[0], inputs[1], inputs[2], conv).unwrap(),
-            false => graph.conv_transpose2d(inputs[0], inputs[1], inputs[2], conv).unwrap(),
+            true => graph.conv_transpose2d_trained(inputs[0], inputs[1], Some(inputs[2]), conv).unwrap(),
+            false => graph.conv_transpose2d(inputs[0], inputs[1], Some(inputs[2]), conv).unwrap(),
         };
         let direction = graph.constant(&[2, 4, 6, 10], &wave(480, 0.9));
         let product = graph.mul(y, direction).unwrap();

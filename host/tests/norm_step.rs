@@ -58,7 +58,7 @@ fn network(filters: [usize; 2], classes: usize, image: [usize; 3]) -> Network {
         Layer::MaxPool2d { size: 2 },
         conv(filters[1]),
         Layer::GlobalAveragePool,
-        Layer::Dense { units: classes, activation: Activation::Linear },
+        Layer::Dense { units: classes, batch_norm: false, activation: Activation::Linear },
     ];
     Network::new(&layers, Input::Image(image)).unwrap()
 }
@@ -105,12 +105,37 @@ fn steps_and_running_means_equal_pytorchs() {
 /// means, has to know them too.
 #[test]
 fn sixty_four_images_are_learnt_by_heart() {
-    let (images, classes, image) = (64, 10, [3, 8, 8]);
-    let network = network([16, 32], classes, image);
+    learns_by_heart(&network([16, 32], 10, [3, 8, 8]), [3, 8, 8]);
+}
+
+/// The same with norms behind a dense layer and a transposed convolution.
+#[test]
+fn sixty_four_images_are_learnt_by_heart_by_a_net_that_spreads_them() {
+    let dense = |units, batch_norm, activation| Layer::Dense { units, batch_norm, activation };
+    let layers = [
+        Layer::Flatten,
+        dense(72, true, Activation::LeakyRelu),
+        Layer::Reshape { height: 3, width: 3, channels: 8 },
+        Layer::ConvTranspose2d {
+            filters: 12,
+            kernel: 4,
+            stride: 2,
+            padding: Padding::Same,
+            batch_norm: true,
+            activation: Activation::LeakyRelu,
+        },
+        Layer::Flatten,
+        dense(10, false, Activation::Linear),
+    ];
+    learns_by_heart(&Network::new(&layers, Input::Image([3, 8, 8])).unwrap(), [3, 8, 8]);
+}
+
+fn learns_by_heart(network: &Network, image: [usize; 3]) {
+    let (images, classes) = (64, 10);
     let optimizer = Optimizer::Adam { rate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-7 };
-    let step = Step::new(&network, &training(images, optimizer), false).unwrap();
+    let step = Step::new(network, &training(images, optimizer), false).unwrap();
     let mut stepper = Stepper::new(&step, Device::Cpu, 0, Launch::Plain).unwrap();
-    stepper.set_state(&initial_state(&step, &initial(&network, 1))).unwrap();
+    stepper.set_state(&initial_state(&step, &initial(network, 1))).unwrap();
     let noise =
         |index: usize| ((index as u32).wrapping_mul(2_654_435_761).rotate_left(13) >> 8) as f32 / (1 << 24) as f32;
     let pixels: Vec<f32> = (0..images * image.iter().product::<usize>()).map(noise).collect();

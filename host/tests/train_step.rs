@@ -54,9 +54,9 @@ impl Vectors {
             conv(self.filters[1]),
             Layer::MaxPool2d { size: 2 },
             Layer::Flatten,
-            Layer::Dense { units: self.units, activation: Activation::Relu },
+            Layer::Dense { units: self.units, batch_norm: false, activation: Activation::Relu },
             Layer::Dropout { rate: 0.3 },
-            Layer::Dense { units: self.classes, activation: Activation::Linear },
+            Layer::Dense { units: self.classes, batch_norm: false, activation: Activation::Linear },
         ];
         Network::new(&layers, Input::Image([1, self.height, self.width])).unwrap()
     }

@@ -79,6 +79,8 @@ impl<'d> Desk<'d> {
     }
 
     /// Looks at the frame as a camera's reader does, once. Those before are forgotten where it is the first.
+    // What it holds of readings and of a new reader is not for the stack of other requests.
+    #[inline(never)]
     pub fn see(
         &mut self,
         interpreter: &mut Interpreter<'_, '_>,

@@ -168,6 +168,8 @@ impl<'s> Finder<'s> {
     }
 
     /// Measures the paper, and guesses which of it and ink is the darker.
+    // Two looks begin with it.
+    #[inline(never)]
     fn measure(&mut self, frame: &Frame<'_>) -> Result<Polarity, Error> {
         self.size = [frame.width(), frame.height()];
         let Parts { mut paper, rows, .. } = self.parts()?;

@@ -34,6 +34,8 @@ impl Watch {
     ///
     /// # Errors
     /// [`Error::ScratchTooSmall`]; [`Error::ForeignModel`] where the model does not [suit](suits).
+    // As of `read`: its lists are not for the stack of a caller that does other work too.
+    #[inline(never)]
     pub fn see(
         &mut self,
         frame: &Frame<'_>,

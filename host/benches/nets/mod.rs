@@ -90,8 +90,8 @@ fn cnn() -> Result<Network> {
         conv(64),
         Layer::MaxPool2d { size: 2 },
         Layer::Flatten,
-        Layer::Dense { units: 128, activation: Activation::Relu },
-        Layer::Dense { units: 10, activation: Activation::Linear },
+        Layer::Dense { units: 128, batch_norm: false, activation: Activation::Relu },
+        Layer::Dense { units: 10, batch_norm: false, activation: Activation::Linear },
     ];
     Network::new(&layers, Input::Image([1, 28, 28]))
 }
@@ -101,7 +101,7 @@ fn lstm(rate: f32) -> Result<Network> {
     let recurrence = Layer::Lstm { units: 128, recurrent_dropout: rate, drop_connect: 0.0, pooling: Pooling::Last };
     let mut layers = vec![Layer::Embedding { dimensions: 128 }];
     layers.extend((rate > 0.0).then_some(Layer::Dropout { rate }));
-    layers.extend([recurrence, Layer::Dense { units: 1, activation: Activation::Sigmoid }]);
+    layers.extend([recurrence, Layer::Dense { units: 1, batch_norm: false, activation: Activation::Sigmoid }]);
     Network::new(&layers, Input::Tokens { vocabulary: VOCABULARY, span: SPAN })
 }
 

@@ -4,8 +4,8 @@ use super::proto::{float, ints};
 use super::sketch::Sketch;
 use super::testing::tract;
 use super::{Exported, Options, Prefer, export_on, pack_for, read};
-use crate::quantize::Method;
 use crate::quantize::float::Evaluator;
+use crate::quantize::{Float, Method, Network};
 use crate::train::gan::Latents;
 use crate::twin::Twin;
 use crate::verify;
@@ -54,11 +54,36 @@ fn a_generator_is_lowered_to_what_tract_computes() {
     let kinds: Vec<String> = network.ops.iter().map(|op| op.describe()).collect();
     let expected = ["dense", "leaky_relu", "conv_transpose2d+leaky_relu", "conv_transpose2d", "conv2d", "tanh"];
     assert_eq!(kinds, expected);
-    let evaluator = Evaluator::new(&network);
+    agrees(&generator(), &network);
+}
+
+#[test]
+fn a_generators_batch_norms_join_its_weights() {
+    let leaky = || vec![float("alpha", 0.2)];
+    let spread = || vec![ints("strides", &[2, 2]), ints("pads", &[1, 1, 1, 1])];
+    let model = Sketch::new(&[6], 72)
+        .node("Gemm", &[&[6, 30]], vec![])
+        .batch_normalization(30)
+        .node("LeakyRelu", &[], leaky())
+        .with_ints("Reshape", &[0, 5, 2, 3], vec![])
+        .node("ConvTranspose", &[&[5, 7, 4, 4]], spread())
+        .batch_normalization(7)
+        .node("LeakyRelu", &[], leaky())
+        .node("Conv", &[&[1, 7, 3, 3], &[1]], vec![])
+        .finish(&[1, 2, 4]);
+    let network = read(&model.encode_to_vec(), "test").unwrap();
+    let kinds: Vec<String> = network.ops.iter().map(|op| op.describe()).collect();
+    assert_eq!(kinds, ["dense", "leaky_relu", "conv_transpose2d+leaky_relu", "conv2d"]);
+    agrees(&model, &network);
+}
+
+/// Holds the network against tract.
+fn agrees(model: &ModelProto, network: &Network<Float>) {
+    let evaluator = Evaluator::new(network);
     for index in 0..4 {
         let input = latents().real(index);
         let ours = evaluator.run(&input).swap_remove(network.output);
-        let theirs = tract(&generator(), &[6], &input);
+        let theirs = tract(model, &[6], &input);
         assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} {theirs:?}");
     }
 }

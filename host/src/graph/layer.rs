@@ -25,7 +25,7 @@ pub enum Layer {
     },
     /// Transposed convolution with a square kernel, at least as large as the stride; weights [in, out, h, w] in the float graph.
     /// `Same` gives `stride` times as many rows and columns.
-    #[serde(rename = "conv-transpose2d")]
+    #[serde(rename = "conv-transpose2d", rename_all = "kebab-case")]
     ConvTranspose2d {
         /// Output channels.
         filters: usize,
@@ -35,6 +35,9 @@ pub enum Layer {
         stride: usize,
         #[serde(default)]
         padding: Padding,
+        /// Whether batch norm stands between the convolution, which then has no bias, and the activation.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        batch_norm: bool,
         #[serde(default)]
         activation: Activation,
     },
@@ -47,8 +50,12 @@ pub enum Layer {
     /// A vector as an image, whose values it holds channel by channel: the opposite of flatten.
     Reshape { height: usize, width: usize, channels: usize },
     /// Fully connected.
+    #[serde(rename_all = "kebab-case")]
     Dense {
         units: usize,
+        /// Whether batch norm, of each unit, stands between the weights, which then have no bias, and the activation.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        batch_norm: bool,
         #[serde(default)]
         activation: Activation,
     },

@@ -367,6 +367,22 @@ impl<P> Op<P> {
         }
     }
 
+    /// Whether it has weights and a bias and nothing follows them, so that a factor and a shift for each channel can join them.
+    pub fn is_affine(&self) -> bool {
+        match &self.kind {
+            Kind::Conv2d { bounds, pool, .. } => bounds.is_none() && *pool == [1, 1],
+            Kind::DepthwiseConv2d { bounds, .. } | Kind::Dense { bounds, .. } => bounds.is_none(),
+            Kind::ConvTranspose2d { function, .. } => function.is_none(),
+            Kind::Add { .. }
+            | Kind::Multiply { .. }
+            | Kind::Concat { .. }
+            | Kind::Slice { .. }
+            | Kind::AveragePool2d { .. }
+            | Kind::MaxPool2d { .. }
+            | Kind::Lookup { .. } => false,
+        }
+    }
+
     /// Short name of what it does, e.g. `conv2d+relu+pool`.
     pub fn describe(&self) -> String {
         match &self.kind {

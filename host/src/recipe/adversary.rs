@@ -17,6 +17,9 @@ pub struct Adversary {
     /// (Brock et al. 2019).
     #[serde(default)]
     pub spread: Option<f32>,
+    /// Learning rate of the discriminator as a multiple of the generator's, in place of 1.
+    #[serde(default)]
+    pub rate: Option<f32>,
     /// The classifier that judges drawings when they are evaluated: name of a model that reads the same data.
     #[serde(default)]
     pub judge: Option<String>,
@@ -28,6 +31,11 @@ impl Adversary {
     /// Standard deviation of the latent values that a trained generator draws from.
     pub fn spread(&self) -> f32 {
         self.spread.unwrap_or(1.0)
+    }
+
+    /// Learning rate of the discriminator as a multiple of the generator's.
+    pub fn rate(&self) -> f32 {
+        self.rate.unwrap_or(1.0)
     }
 }
 

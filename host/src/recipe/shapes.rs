@@ -285,18 +285,21 @@ impl Place<'_> {
 
     /// Weights and biases. Both counts are limited, so the product of three fits 64 bits.
     fn parameters(&self, input: Shape, output: Shape, vocabulary: usize) -> usize {
+        // A bias; or scale, shift, mean and variance.
+        let beside = |batch_norm| if batch_norm { 4 } else { 1 };
         match (self.layer, input, output) {
-            (Layer::Conv2d { kernel, filters, batch_norm, .. }, Shape::Image { channels, .. }, _) => {
+            (
+                Layer::Conv2d { kernel, filters, batch_norm, .. }
+                | Layer::ConvTranspose2d { kernel, filters, batch_norm, .. },
+                Shape::Image { channels, .. },
+                _,
+            ) => {
                 let weights = kernel.saturating_mul(*kernel).saturating_mul(channels);
-                // A bias; or scale, shift, mean and variance.
-                weights.saturating_add(if *batch_norm { 4 } else { 1 }).saturating_mul(*filters)
+                weights.saturating_add(beside(*batch_norm)).saturating_mul(*filters)
             }
-            (Layer::ConvTranspose2d { kernel, filters, .. }, Shape::Image { channels, .. }, _) => kernel
-                .saturating_mul(*kernel)
-                .saturating_mul(channels)
-                .saturating_mul(*filters)
-                .saturating_add(*filters),
-            (Layer::Dense { units, .. }, Shape::Flat { length }, _) => length.saturating_add(1).saturating_mul(*units),
+            (Layer::Dense { units, batch_norm, .. }, Shape::Flat { length }, _) => {
+                length.saturating_add(beside(*batch_norm)).saturating_mul(*units)
+            }
             (Layer::Embedding { dimensions }, ..) => vocabulary.saturating_mul(*dimensions),
             (Layer::Lstm { units, .. }, Shape::Sequence { width }, _) => {
                 width.saturating_add(*units).saturating_add(1).saturating_mul(4).saturating_mul(*units)

@@ -1,6 +1,6 @@
 //! Running the training step, with the state bound where the session runs.
 
-use super::step::{Kind, Step};
+use super::step::{Kind, StateTensor, Step};
 use crate::runtime::{self, Device, Launch, Memory, Provider};
 use anyhow::{Context, Result, ensure};
 use ort::session::{IoBinding, RunOptions, Session};
@@ -79,12 +79,15 @@ impl Stepper {
         Ok(())
     }
 
-    /// Lets this step read the parameters of another, whose graph knows them by the same names. The two must take turns, so
-    /// that they always stand at the same copy of their states.
+    /// Lets this step read the parameters of another, whose graph knows them by the same names, as far as it has a use for them:
+    /// none for a batch norm's running means. The two must take turns, so that they always stand at the same copy of their states.
     pub fn read_parameters(&mut self, other: &Stepper, other_step: &Step) -> Result<()> {
         for (binding, state) in self.bindings.iter_mut().zip(&other.state) {
             let tensors = other_step.state.iter().zip(state);
-            for (tensor, content) in tensors.filter(|(tensor, _)| tensor.kind == Kind::Parameter) {
+            let is_read = |tensor: &StateTensor| {
+                tensor.kind == Kind::Parameter && self.session.inputs().iter().any(|input| input.name() == tensor.name)
+            };
+            for (tensor, content) in tensors.filter(|(tensor, _)| is_read(tensor)) {
                 binding.bind_input(&tensor.name, content)?;
             }
         }

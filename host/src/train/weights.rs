@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn weights_have_the_variance_of_their_rule_and_biases_are_zero() {
-        let dense = |units, activation| Layer::Dense { units, activation };
+        let dense = |units, activation| Layer::Dense { units, batch_norm: false, activation };
         let layers = [Layer::Flatten, dense(100, Activation::Relu), dense(300, Activation::Linear)];
         let network = Network::new(&layers, Input::Image([1, 20, 20])).unwrap();
         let weights = initial(&network, 1);

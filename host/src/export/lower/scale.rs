@@ -54,8 +54,7 @@ pub fn per_channel<'m>(
     if lowering.readers[tensor] == 1
         && lowering.network.tensors[tensor].affine.is_none()
         && let Some(op) = lowering.network.ops.iter_mut().find(|op| op.output == tensor)
-        && op.bounds_mut().is_some_and(|bounds| bounds.is_none())
-        && op.parameters().is_some()
+        && op.is_affine()
     {
         op.weight_scales = None;
         let Some(Float { weights, bias }) = op.parameters_mut() else { unreachable!("looked at just before") };

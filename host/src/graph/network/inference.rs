@@ -1,6 +1,6 @@
 //! The float model.
 
-use super::{Input, Network, Parameter, Stage, activate, simple};
+use super::{Input, Network, Parameter, Stage, Weighted, activate, simple};
 use crate::graph::builder::{Graph, Value};
 use crate::graph::model::Batch;
 use anyhow::Result;
@@ -12,27 +12,19 @@ impl Network {
         let mut x = x;
         for stage in &self.stages {
             x = match stage {
-                Stage::Conv { name, conv, weights, norm: true, activation, .. } => {
-                    graph.scope(name);
-                    let [scale, shift, mean, variance] = [1, 2, 3, 4].map(|behind| parameters[weights + behind]);
-                    let y = graph.conv2d(x, parameters[*weights], None, *conv)?;
-                    let y = graph.normalize(y, scale, shift, [mean, variance])?;
-                    activate(graph, y, *activation)?
+                Stage::Conv { layer, conv, .. } => {
+                    weighted(graph, layer, parameters, |graph, weights, bias| graph.conv2d(x, weights, bias, *conv))?
                 }
-                Stage::Conv { name, conv, weights, activation, .. } => {
-                    graph.scope(name);
-                    let y = graph.conv2d(x, parameters[*weights], Some(parameters[weights + 1]), *conv)?;
-                    activate(graph, y, *activation)?
-                }
-                Stage::ConvTranspose { name, conv, weights, activation } => {
-                    graph.scope(name);
-                    let y = graph.conv_transpose2d(x, parameters[*weights], parameters[weights + 1], *conv)?;
-                    activate(graph, y, *activation)?
-                }
+                Stage::ConvTranspose { layer, conv } => weighted(graph, layer, parameters, |graph, weights, bias| {
+                    graph.conv_transpose2d(x, weights, bias, *conv)
+                })?,
+                Stage::Dense { layer } => weighted(graph, layer, parameters, |graph, weights, bias| {
+                    graph.gemm(x, weights, bias, false, true)
+                })?,
                 Stage::Dropout { .. } => x,
                 Stage::Embedding(embedding) => embedding.infer(graph, x, parameters)?,
                 Stage::Lstm(lstm) => lstm.infer(graph, x, parameters)?,
-                stage => simple(graph, stage, x, parameters)?,
+                stage => simple(graph, stage, x)?,
             };
         }
         let y = activate(graph, x, self.last)?;
@@ -74,4 +66,21 @@ impl Network {
             _ => None,
         })
     }
+}
+
+/// A layer with weights: `product` with them, its bias or batch norm by the running means, and activation.
+fn weighted(
+    graph: &mut Graph,
+    layer: &Weighted,
+    parameters: &[Value],
+    product: impl Fn(&mut Graph, Value, Option<Value>) -> Result<Value>,
+) -> Result<Value> {
+    graph.scope(&layer.name);
+    let parameter = |behind: usize| parameters[layer.weights + behind];
+    let y = product(graph, parameter(0), (!layer.norm).then(|| parameter(1)))?;
+    let y = match layer.norm {
+        true => graph.normalize(y, parameter(1), parameter(2), [parameter(3), parameter(4)])?,
+        false => y,
+    };
+    activate(graph, y, layer.activation)
 }

@@ -1,6 +1,6 @@
 //! From one layer to the stage that it becomes.
 
-use super::{CODES, Embedding, Flow, Input, Lstm, Mask, Network, Parameter, Role, Stage};
+use super::{CODES, Embedding, Flow, Input, Lstm, Mask, Network, Parameter, Role, Stage, Weighted};
 use crate::graph::layer::{Activation, Layer, Padding};
 use crate::graph::ops::Conv2d;
 use anyhow::{Result, bail, ensure};
@@ -20,16 +20,13 @@ impl Network {
                 let area = kernel * kernel;
                 let role = Role::Weight { fan_in: channels * area, fan_out: filters * area, activation };
                 let shape = vec![filters, channels, kernel, kernel];
-                let weights = match batch_norm {
-                    true => self.normed_parameters(&name, shape, role, filters),
-                    false => self.parameter(&name, shape, role, filters),
-                };
-                self.stages.push(Stage::Conv { name, conv, kernel, channels, weights, norm: batch_norm, activation });
+                let layer = self.weighted(name, shape, role, filters, batch_norm);
+                self.stages.push(Stage::Conv { layer, conv, kernel, channels });
                 let (height, width) = (conv.rows_out(height, kernel)?, conv.columns_out(width, kernel)?);
                 Ok(Flow::Image([filters, height, width]))
             }
             (
-                Layer::ConvTranspose2d { filters, kernel, stride, padding, activation },
+                Layer::ConvTranspose2d { filters, kernel, stride, padding, batch_norm, activation },
                 Flow::Image([channels, height, width]),
             ) => {
                 ensure!(filters > 0 && stride > 0, "filters and stride must be at least 1");
@@ -45,8 +42,8 @@ impl Network {
                 let area = kernel * kernel;
                 let fan_in = (channels * area).div_ceil(stride * stride);
                 let role = Role::Weight { fan_in, fan_out: filters * area, activation };
-                let weights = self.parameter(&name, vec![channels, filters, kernel, kernel], role, filters);
-                self.stages.push(Stage::ConvTranspose { name, conv, weights, activation });
+                let layer = self.weighted(name, vec![channels, filters, kernel, kernel], role, filters, batch_norm);
+                self.stages.push(Stage::ConvTranspose { layer, conv });
                 Ok(Flow::Image([filters, height, width]))
             }
             (Layer::Reshape { height, width, channels }, Flow::Vector(values)) => {
@@ -73,12 +70,12 @@ impl Network {
                 self.stages.push(Stage::Flatten);
                 Ok(Flow::Vector(shape.iter().product()))
             }
-            (Layer::Dense { units, activation }, Flow::Vector(inputs)) => {
+            (Layer::Dense { units, batch_norm, activation }, Flow::Vector(inputs)) => {
                 ensure!(units > 0, "units must be at least 1");
                 let name = format!("dense{}", number(&self.stages, |stage| matches!(stage, Stage::Dense { .. })));
                 let role = Role::Weight { fan_in: inputs, fan_out: units, activation };
-                let weights = self.parameter(&name, vec![units, inputs], role, units);
-                self.stages.push(Stage::Dense { name, weights, activation });
+                let layer = self.weighted(name, vec![units, inputs], role, units, batch_norm);
+                self.stages.push(Stage::Dense { layer });
                 Ok(Flow::Vector(units))
             }
             (Layer::Dropout { rate }, flow) => {
@@ -156,20 +153,17 @@ impl Network {
         self.masks.len() - 1
     }
 
-    /// Records weights and a bias of `outputs` values behind them; the index of the weights.
-    fn parameter(&mut self, layer: &str, shape: Vec<usize>, role: Role, outputs: usize) -> usize {
-        self.parameters.push(Parameter { name: format!("{layer}.weight"), shape, role });
-        self.parameters.push(Parameter { name: format!("{layer}.bias"), shape: vec![outputs], role: Role::Bias });
-        self.parameters.len() - 2
-    }
-
-    /// Records weights, and what a batch norm of `outputs` channels has behind them; the index of the weights.
-    fn normed_parameters(&mut self, layer: &str, shape: Vec<usize>, role: Role, outputs: usize) -> usize {
+    /// Records weights and, behind them, a bias of `outputs` values or what a batch norm of so many channels has.
+    fn weighted(&mut self, name: String, shape: Vec<usize>, role: Role, outputs: usize, norm: bool) -> Weighted {
+        const BIAS: &[(&str, Role)] = &[("bias", Role::Bias)];
+        const NORM: &[(&str, Role)] =
+            &[("scale", Role::Scale), ("shift", Role::Bias), ("mean", Role::Mean), ("variance", Role::Variance)];
+        let Role::Weight { activation, .. } = role else { unreachable!("called with the role of weights") };
         let weights = self.parameters.len();
-        self.parameters.push(Parameter { name: format!("{layer}.weight"), shape, role });
-        let norm = [("scale", Role::Scale), ("shift", Role::Bias), ("mean", Role::Mean), ("variance", Role::Variance)];
-        let parameter = |(suffix, role)| Parameter { name: format!("{layer}.{suffix}"), shape: vec![outputs], role };
-        self.parameters.extend(norm.map(parameter));
-        weights
+        self.parameters.push(Parameter { name: format!("{name}.weight"), shape, role });
+        let behind = if norm { NORM } else { BIAS };
+        let parameter = |&(suffix, role)| Parameter { name: format!("{name}.{suffix}"), shape: vec![outputs], role };
+        self.parameters.extend(behind.iter().map(parameter));
+        Weighted { name, weights, norm, activation }
     }
 }

@@ -111,25 +111,32 @@ pub struct Mask {
     pub shared: bool,
 }
 
-/// A layer with everything worked out. `weights` is the index of the weights; their bias follows them.
+/// What convolutions and dense layers have alike.
+#[derive(Clone, Debug)]
+struct Weighted {
+    name: String,
+    /// Index of the weights. Behind them follow the bias or, with `norm`, a batch norm's scale, shift, mean and variance.
+    weights: usize,
+    norm: bool,
+    activation: Activation,
+}
+
+/// A layer with everything worked out.
 #[derive(Clone, Debug)]
 enum Stage {
-    /// With `norm`, scale, shift, mean and variance follow the weights in place of the bias.
     Conv {
-        name: String,
+        layer: Weighted,
         conv: Conv2d,
         kernel: usize,
         channels: usize,
-        weights: usize,
-        norm: bool,
-        activation: Activation,
     },
     /// `conv` is the convolution that leads back.
     ConvTranspose {
-        name: String,
+        layer: Weighted,
         conv: Conv2d,
-        weights: usize,
-        activation: Activation,
+    },
+    Dense {
+        layer: Weighted,
     },
     /// A vector as an image: channels, height, width.
     Reshape([usize; 3]),
@@ -142,11 +149,6 @@ enum Stage {
         name: String,
     },
     Flatten,
-    Dense {
-        name: String,
-        weights: usize,
-        activation: Activation,
-    },
     Dropout {
         mask: usize,
     },
@@ -228,8 +230,8 @@ impl Network {
             (Flow::Image(shape), Input::Latent(_)) => shape.iter().product(),
             _ => bail!("the last layer gives no vector; end with a dense layer"),
         };
-        if let Some(Stage::Dense { activation, .. }) = network.stages.last_mut() {
-            network.last = std::mem::take(activation);
+        if let Some(Stage::Dense { layer }) = network.stages.last_mut() {
+            network.last = std::mem::take(&mut layer.activation);
         }
         Ok(network)
     }
@@ -265,7 +267,7 @@ impl Network {
 }
 
 /// Layers that have one form.
-fn simple(graph: &mut Graph, stage: &Stage, x: Value, parameters: &[Value]) -> Result<Value> {
+fn simple(graph: &mut Graph, stage: &Stage, x: Value) -> Result<Value> {
     match stage {
         Stage::Pool { name, size } => {
             graph.scope(name);
@@ -284,13 +286,9 @@ fn simple(graph: &mut Graph, stage: &Stage, x: Value, parameters: &[Value]) -> R
             graph.scope("");
             graph.unflatten(x, *shape)
         }
-        Stage::Dense { name, weights, activation } => {
-            graph.scope(name);
-            let y = graph.gemm(x, parameters[*weights], Some(parameters[weights + 1]), false, true)?;
-            activate(graph, y, *activation)
-        }
         Stage::Conv { .. }
         | Stage::ConvTranspose { .. }
+        | Stage::Dense { .. }
         | Stage::Dropout { .. }
         | Stage::Embedding(_)
         | Stage::Lstm(_) => {

@@ -1,7 +1,7 @@
 //! The forward pass of a training step.
 
 use super::sequence::Texts;
-use super::{Input, Network, Stage, activate, simple};
+use super::{Input, Network, Stage, Weighted, activate, simple};
 use crate::graph::builder::{Graph, Value};
 use crate::graph::ops::{Conv2d, Range};
 use anyhow::Result;
@@ -37,28 +37,27 @@ impl Network {
         let mut stages = self.stages.iter().peekable();
         while let Some(stage) = stages.next() {
             x = match (stage, stages.peek()) {
-                (Stage::Conv { norm: true, .. }, next) => {
+                (Stage::Conv { layer, .. }, Some(Stage::Pool { size, .. })) if !layer.norm => {
+                    graph.scope(&layer.name);
+                    stages.next();
+                    convolve_and_pool(graph, stage, *size, x, parameters)?
+                }
+                (Stage::Conv { layer, .. } | Stage::ConvTranspose { layer, .. } | Stage::Dense { layer }, next) => {
+                    graph.scope(&layer.name);
                     let pool = match next {
                         Some(Stage::Pool { size, .. }) => Some(*size),
                         _ => None,
                     };
-                    stages.next_if(|_| pool.is_some());
-                    convolve_and_normalize(graph, stage, pool, x, parameters, &mut statistics)?
-                }
-                (Stage::Conv { name, .. }, Some(Stage::Pool { size, .. })) => {
-                    graph.scope(name);
-                    stages.next();
-                    convolve_and_pool(graph, stage, *size, x, parameters)?
-                }
-                (Stage::Conv { name, conv, weights, activation, .. }, _) => {
-                    graph.scope(name);
-                    let y = graph.conv2d_trained(x, parameters[*weights], Some(parameters[weights + 1]), *conv)?;
-                    activate(graph, y, *activation)?
-                }
-                (Stage::ConvTranspose { name, conv, weights, activation }, _) => {
-                    graph.scope(name);
-                    let y = graph.conv_transpose2d_trained(x, parameters[*weights], parameters[weights + 1], *conv)?;
-                    activate(graph, y, *activation)?
+                    if layer.norm && pool.is_some() {
+                        stages.next();
+                    }
+                    let bias = (!layer.norm).then(|| parameters[layer.weights + 1]);
+                    let y = product(graph, stage, x, parameters[layer.weights], bias)?;
+                    let y = match layer.norm {
+                        true => normalize(graph, layer, pool, y, parameters, &mut statistics)?,
+                        false => y,
+                    };
+                    activate(graph, y, layer.activation)?
                 }
                 (Stage::Dropout { mask }, _) => {
                     graph.scope(&self.masks[*mask].name);
@@ -67,7 +66,7 @@ impl Network {
                 }
                 (Stage::Embedding(embedding), _) => embedding.train(graph, Texts::of(texts.as_ref())?, parameters)?,
                 (Stage::Lstm(lstm), _) => lstm.train(graph, Texts::of(texts.as_ref())?, x, parameters, masks)?,
-                (stage, _) => simple(graph, stage, x, parameters)?,
+                (stage, _) => simple(graph, stage, x)?,
             };
         }
         graph.scope("");
@@ -82,7 +81,9 @@ impl Network {
         for stage in &self.stages {
             let [height, width] = sizes[sizes.len() - 1];
             match stage {
-                Stage::Conv { conv, kernel, norm: false, .. } if conv.rows == (0, 0) && conv.columns == (0, 0) => {
+                Stage::Conv { layer, conv, kernel, .. }
+                    if !layer.norm && conv.rows == (0, 0) && conv.columns == (0, 0) =>
+                {
                     sizes.push([conv.rows_out(height, *kernel)?, conv.columns_out(width, *kernel)?]);
                     layers.push((*kernel, conv.stride));
                 }
@@ -104,31 +105,36 @@ impl Network {
     }
 }
 
-/// Convolution, batch norm, pooling by `pool`, if there is one, and activation. The norm's factors may be negative, so that only
-/// the activation can come after the pool.
-fn convolve_and_normalize(
+/// What a layer makes of `x` by its weights and, where it has one, its bias.
+fn product(graph: &mut Graph, stage: &Stage, x: Value, weights: Value, bias: Option<Value>) -> Result<Value> {
+    match stage {
+        Stage::Conv { conv, .. } => graph.conv2d_trained(x, weights, bias, *conv),
+        Stage::ConvTranspose { conv, .. } => graph.conv_transpose2d_trained(x, weights, bias, *conv),
+        Stage::Dense { .. } => graph.gemm(x, weights, bias, false, true),
+        _ => unreachable!("called for layers with weights"),
+    }
+}
+
+/// Batch norm, and pooling by `pool`, if there is one. The norm's factors may be negative, so that only the activation can come
+/// after the pool.
+fn normalize(
     graph: &mut Graph,
-    stage: &Stage,
+    layer: &Weighted,
     pool: Option<usize>,
-    x: Value,
+    y: Value,
     parameters: &[Value],
     statistics: &mut Vec<(usize, Value)>,
 ) -> Result<Value> {
-    let Stage::Conv { name, conv, weights, activation, .. } = stage else { unreachable!("called for convolutions") };
-    graph.scope(name);
-    let y = graph.conv2d_trained(x, parameters[*weights], None, *conv)?;
-    let (y, measured) = graph.batch_norm(y, parameters[weights + 1], parameters[weights + 2])?;
-    statistics.extend([weights + 3, weights + 4].into_iter().zip(measured));
-    let y = pool.map_or(Ok(y), |size| graph.max_pool2d(y, size))?;
-    activate(graph, y, *activation)
+    let at = layer.weights;
+    let (y, measured) = graph.batch_norm(y, parameters[at + 1], parameters[at + 2])?;
+    statistics.extend([at + 3, at + 4].into_iter().zip(measured));
+    pool.map_or(Ok(y), |size| graph.max_pool2d(y, size))
 }
 
 /// Convolution, then pooling, then bias and activation.
 fn convolve_and_pool(graph: &mut Graph, stage: &Stage, size: usize, x: Value, parameters: &[Value]) -> Result<Value> {
-    let Stage::Conv { conv, kernel, channels, weights, activation, .. } = stage else {
-        unreachable!("called for convolutions")
-    };
-    let (bias, weights) = (parameters[weights + 1], parameters[*weights]);
+    let Stage::Conv { layer, conv, kernel, channels } = stage else { unreachable!("called for convolutions") };
+    let (bias, weights) = (parameters[layer.weights + 1], parameters[layer.weights]);
     let pooled = if *channels == 1 && conv.stride == 1 {
         phases(graph, *conv, *kernel, size, x, weights)?
     } else {
@@ -138,7 +144,7 @@ fn convolve_and_pool(graph: &mut Graph, stage: &Stage, size: usize, x: Value, pa
     let filters = graph.shape(bias)[0];
     let bias = graph.reshape(bias, &[1, filters, 1, 1])?;
     let biased = graph.add(pooled, bias)?;
-    activate(graph, biased, *activation)
+    activate(graph, biased, layer.activation)
 }
 
 /// Convolution with stride 1 and max-pool in one: the pool's window is a patch of `kernel + size − 1` pixels a side, which meets

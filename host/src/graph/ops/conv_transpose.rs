@@ -52,16 +52,25 @@ impl Operator for ConvTranspose2d {
 
 impl Graph {
     /// The transpose of the convolution `conv`: `x` [N, C, H, W] spread by `weights` [C, O, h, w], plus `bias` [O].
-    pub fn conv_transpose2d(&mut self, x: Value, weights: Value, bias: Value, conv: Conv2d) -> Result<Value> {
-        self.apply(ConvTranspose2d { conv }, &[x, weights, bias])
+    pub fn conv_transpose2d(&mut self, x: Value, weights: Value, bias: Option<Value>, conv: Conv2d) -> Result<Value> {
+        let inputs: Vec<Value> = [x, weights].into_iter().chain(bias).collect();
+        self.apply(ConvTranspose2d { conv }, &inputs)
     }
 
     /// The same for a training step, in the form that is fastest on the CPU, and which CUDA has for any padding.
-    pub fn conv_transpose2d_trained(&mut self, x: Value, weights: Value, bias: Value, conv: Conv2d) -> Result<Value> {
+    pub fn conv_transpose2d_trained(
+        &mut self,
+        x: Value,
+        weights: Value,
+        bias: Option<Value>,
+        conv: Conv2d,
+    ) -> Result<Value> {
         let op = ConvTranspose2d { conv };
-        let ty = op.infer(&[self.ty(x), self.ty(weights), self.ty(bias)])?;
-        let y = conv.transposed(self, x, weights, Some(bias), [ty.shape[2], ty.shape[3]])?;
-        self.compose(op, &[x, weights, bias], y)
+        let inputs: Vec<Value> = [x, weights].into_iter().chain(bias).collect();
+        let types: Vec<&Type> = inputs.iter().map(|value| self.ty(*value)).collect();
+        let ty = op.infer(&types)?;
+        let y = conv.transposed(self, x, weights, bias, [ty.shape[2], ty.shape[3]])?;
+        self.compose(op, &inputs, y)
     }
 }
 

@@ -54,7 +54,7 @@ impl Pair {
     ) -> Result<Self> {
         let judge = Network::new(&adversary.layers, Input::Image(shape))?;
         let build = |launch| {
-            let steps = steps::build(generator, &judge, shape, training)?;
+            let steps = steps::build(generator, &judge, shape, training, adversary.rate())?;
             let [generator, discriminator] = steps.map(|step| Net::of(step, &[], device, 0, launch));
             let (mut generator, mut discriminator) = (generator?, discriminator?);
             generator.stepper.read_parameters(&discriminator.stepper, &discriminator.step)?;

@@ -1,6 +1,6 @@
 //! The two step graphs of a GAN.
 
-use crate::graph::{Graph, Input, Network, Value, loss};
+use crate::graph::{Graph, Input, Network, Range, Value, loss};
 use crate::recipe::{Loss, Training};
 use crate::train::step::{Draft, Step};
 use anyhow::{Result, bail};
@@ -19,9 +19,15 @@ const DISCRIMINATOR: &str = "discriminator.";
 /// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, its masks [2N, …], `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
 ///
 /// D is the sigmoid of the discriminator's logit; both losses are means. The averages, where the recipe keeps some, are of the
-/// generator's parameters alone: they are what is exported.
-pub fn build(generator: &Network, judge: &Network, shape: [usize; 3], training: &Training) -> Result<[Step; 2]> {
-    Ok([generators(generator, judge, training)?, discriminators(judge, shape, training)?])
+/// generator's parameters alone: they are what is exported. The discriminator learns `rate` times as fast.
+pub fn build(
+    generator: &Network,
+    judge: &Network,
+    shape: [usize; 3],
+    training: &Training,
+    rate: f32,
+) -> Result<[Step; 2]> {
+    Ok([generators(generator, judge, training)?, discriminators(judge, shape, training, rate)?])
 }
 
 fn generators(generator: &Network, judge: &Network, training: &Training) -> Result<Step> {
@@ -42,10 +48,10 @@ fn generators(generator: &Network, judge: &Network, training: &Training) -> Resu
     draft.finish(graph, batch, loss, measure)
 }
 
-fn discriminators(judge: &Network, shape: [usize; 3], training: &Training) -> Result<Step> {
+fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate: f32) -> Result<Step> {
     let Loss::Adversarial { real } = training.loss else { bail!("a GAN learns by the adversarial loss") };
     let mut graph = Graph::new();
-    let mut draft = Draft::new(&mut graph, judge, training, DISCRIMINATOR, None)?;
+    let mut draft = Draft::new(&mut graph, judge, training, DISCRIMINATOR, None)?.paced(rate.into());
     let shape = [&[training.batch], shape.as_slice()].concat();
     let mut batch = vec![("inputs".to_owned(), shape.clone())];
     batch.extend(masks(judge, 2 * training.batch));
@@ -56,10 +62,18 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training) -> Re
     let doubled = graph.scale(inputs[0], 2.0)?;
     let one = graph.scalar(1.0);
     let images = graph.sub(doubled, one)?;
-    let last = inputs.len() - 1;
-    let both = graph.concat(&[images, inputs[last]], 0)?;
-    let logits = draft.forward(&mut graph, both, &inputs[1..last])?;
+    let [_, masks @ .., fakes] = inputs.as_slice() else { bail!("a discriminator sees images and drawings") };
     let n = training.batch;
+    // Each kind passes alone: a batch norm over both would tell them apart by what else is in the batch. The images come last,
+    // since the running means are those of the last pass.
+    let judged_half = |draft: &mut Draft<'_>, graph: &mut Graph, x: Value, start: usize| {
+        let rows = Range { axis: 0, start, end: start + n, step: 1 };
+        let masks = masks.iter().map(|&mask| graph.slice(mask, &[rows])).collect::<Result<Vec<_>>>()?;
+        draft.forward(graph, x, &masks)
+    };
+    let of_fakes = judged_half(&mut draft, &mut graph, *fakes, n)?;
+    let of_images = judged_half(&mut draft, &mut graph, images, 0)?;
+    let logits = graph.concat(&[of_images, of_fakes], 0)?;
     let targets = graph.constant(&[2 * n, 1], &[vec![real; n], vec![0.0; n]].concat());
     let (loss, measure) = judged(&mut graph, logits, targets)?;
     let share = graph.scale(measure, 0.5)?;
