@@ -135,6 +135,7 @@ fn what_does_not_fit_is_refused() {
     let refused = Reply::Error(ErrorCode::OutOfRange);
     with_device(&reader(), Some(MEMORY), |device| {
         expect(device, Request::Look { most: 1 }, Reply::Error(ErrorCode::NoFrame));
+        expect(device, Request::See { is_first: true }, Reply::Error(ErrorCode::NoFrame));
         expect(device, Request::Pixels { offset: 0, data: &[1] }, refused);
         for size in [[0, 9], [9, 0], [641, 1], [1, 641], [65_535, 65_535], [2 * SIZE[0], SIZE[1]]] {
             expect(device, begin(size), refused);
@@ -149,12 +150,14 @@ fn what_does_not_fit_is_refused() {
         expect(device, Request::Scratch { offset: u32::MAX, length: 1 }, refused);
     });
     with_device(&reader(), None, |device| {
-        for request in [begin(SIZE), Request::Look { most: 1 }, Request::Reading { index: 0 }] {
+        let see = Request::See { is_first: true };
+        for request in [begin(SIZE), Request::Look { most: 1 }, see, Request::Reading { index: 0 }] {
             expect(device, request, Reply::Error(ErrorCode::NoFrame));
         }
     });
     with_device(&model(PACKING_PORTABLE).finish(), Some(MEMORY), |device| {
         send_page(device);
         expect(device, Request::Look { most: 1 }, Reply::Error(ErrorCode::NoDigits));
+        expect(device, Request::See { is_first: true }, Reply::Error(ErrorCode::NoDigits));
     });
 }

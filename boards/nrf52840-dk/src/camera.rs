@@ -38,8 +38,8 @@ const ARENA_BYTES: usize = 64 * 1024;
 const SCRATCH_BYTES: usize = 32 * 1024;
 const OUTPUT: camera::Output = camera::Output::Yuv422;
 const FRAME_WORDS: usize = frame_words(SIZE, OUTPUT.format());
-/// A digit is shown from a belief of 0.9 on. A new frame counts half, since there are but a few a second.
-const RULE: Rule = Rule { decay: 1, appear: 58_982, ..Rule::USUAL };
+/// A new frame counts half, since there are but a few a second.
+const RULE: Rule = Rule { decay: 1, ..Rule::USUAL };
 
 bind_interrupts!(struct Interrupts {
     SPI2 => spim::InterruptHandler<peripherals::SPI2>;

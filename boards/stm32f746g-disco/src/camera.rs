@@ -41,8 +41,7 @@ const ARENA_BYTES: usize = 128 * 1024;
 const SCRATCH_BYTES: usize = 48 * 1024;
 const OUTPUT: camera::Output = camera::Output::Yuv422;
 const FRAME_WORDS: usize = frame_words(SIZE, OUTPUT.format());
-/// A digit is shown from a belief of 0.9 on; see `firmware::vision::vote`.
-const RULE: Rule = Rule { appear: 58_982, ..Rule::USUAL };
+const RULE: Rule = Rule::USUAL;
 /// From power to the first command, by ST's board support.
 const WAKE_MS: u32 = 3;
 

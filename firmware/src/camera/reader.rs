@@ -32,6 +32,7 @@ impl Reader {
         finder: &mut Finder<'_>,
         interpreter: &mut Interpreter<'_, '_>,
     ) -> Result<Option<usize>, Error> {
+        self.reading = None;
         self.reading = self.watch.see(frame, finder, interpreter)?;
         let mut certainties = [0; DIGITS];
         if let Some(reading) = self.reading

@@ -87,6 +87,7 @@ impl<'d> Desk<'d> {
         is_first: bool,
         mut ticks: impl FnMut() -> u32,
     ) -> Result<Reply<'static>, ErrorCode> {
+        self.readings = Readings::default();
         let (frame, mut finder, reader) = self.lay_out()?;
         if is_first {
             *reader = Reader::new(Rule::USUAL);

@@ -207,7 +207,7 @@ fn take_mean_of_views(
 }
 
 /// The probabilities of the classes, in 1/65,536, for the pixels as they are or [softened](soften).
-// Called at two places, and the interpreter's code is needed once.
+// Called at several places, and the interpreter's code is needed once.
 #[inline(never)]
 pub(super) fn probabilities_of(
     interpreter: &mut Interpreter<'_, '_>,

@@ -74,6 +74,18 @@ impl Region {
             && 8 * self.area.abs_diff(other.area) <= self.area
     }
 
+    /// Whether the other, of a later frame, is the same: as large, with, to an eighth, as much ink in as many pieces, and at most
+    /// a quarter of the height away.
+    pub(super) fn is_moved(&self, other: &Self) -> bool {
+        let most = self.height() / 16 + 1;
+        let middles = |region: &Self| [region.left + region.right, region.top + region.bottom];
+        self.width().abs_diff(other.width()) <= most
+            && self.height().abs_diff(other.height()) <= most
+            && 8 * self.area.abs_diff(other.area) <= self.area
+            && (self.count > 1) == (other.count > 1)
+            && middles(self).iter().zip(middles(other)).all(|(a, b)| 2 * usize::from(a.abs_diff(b)) <= self.height())
+    }
+
     /// Whether it lies in a frame of this size.
     pub(super) fn is_inside(&self, [width, height]: [usize; 2]) -> bool {
         self.left < self.right

@@ -1,14 +1,14 @@
 //! A digit that is followed from frame to frame, with one look at each.
 
 use super::paper::Care;
-use super::reader::{LIKELY, MAX_CLASSES, Reading, SETTLED, USUAL_REGIONS, VIEWS, probabilities_of, suits, surest};
+use super::reader::{MAX_CLASSES, Reading, SETTLED, SURE, USUAL_REGIONS, VIEWS, probabilities_of, suits, surest};
 use super::{Digits, Error, Finder, Frame, Polarity, Region, SIDE};
 use crate::plan::Interpreter;
 
 /// Where to look for a digit in the next frame.
 ///
 /// [`super::read`] takes as many looks at a frame as it needs. Before a camera the next frame shows mostly the same, and a
-/// frame's time is short: so the looks come one by one, each at a new frame, and the one that has shown a digit is repeated.
+/// frame's time is short: so the looks come one by one, each at a new frame, and what has been a digit is followed as it moves.
 /// A frame costs the search for dark and for light ink, or that for one of them and one run of the net.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watch {
@@ -16,21 +16,29 @@ pub struct Watch {
     ink: Option<(Polarity, Care)>,
     /// What to look for where that shows no digit.
     others: [Option<(Polarity, Care)>; 2],
+    /// What was read in the last frame, where it is to be read again.
+    region: Option<Region>,
+    /// Whether that has been a digit.
+    follows: bool,
     /// Regions that are no digits.
     dismissed: [Region; USUAL_REGIONS],
     dismissed_count: usize,
-    /// What the net said of the last views of what it is unsure of, in 1/65,536.
-    views: [[u32; MAX_CLASSES]; VIEWS],
-    views_count: usize,
+    views: Views,
+}
+
+/// What the net said of the last views of a region, in 1/65,536.
+#[derive(Clone, Copy, Debug, Default)]
+struct Views {
+    probabilities: [[u32; MAX_CLASSES]; VIEWS],
+    count: usize,
     /// The view that comes next.
-    view: usize,
-    /// Whether `ink` has shown a digit.
-    follows: bool,
+    next: usize,
 }
 
 impl Watch {
-    /// Looks at the next frame and reads one region: the one with the most ink of those that have not been dismissed. There is
-    /// none where there is no such region, and in a frame that has only told whether paper is darker than ink.
+    /// Looks at the next frame and reads one region: the one of the last frame, until it is known what it is; else the one with
+    /// the most ink of those that have not been dismissed. There is none where there is no such region, and in a frame that has
+    /// only told whether paper is darker than ink.
     ///
     /// # Errors
     /// [`Error::ScratchTooSmall`]; [`Error::ForeignModel`] where the model does not [suit](suits).
@@ -50,39 +58,19 @@ impl Watch {
             return Ok(None);
         };
         let digits = finder.find_ink(frame, polarity, care)?;
-        let Some(region) = self.candidate(&digits) else {
+        let Some(region) = self.choose(&digits) else {
             self.move_on();
             return Ok(None);
         };
         let mut pixels = [0; SIDE * SIDE];
         finder.normalize(frame, &region, &mut pixels)?;
-        let probabilities = probabilities_of(interpreter, &pixels, self.view.checked_sub(1))?;
-        let reading = self.weigh(region, &probabilities);
+        let (class, certainty) = self.views.add(&probabilities_of(interpreter, &pixels, self.views.softening())?);
+        let reading = Reading { region, class, certainty };
         // Until all views of what is unsure have been seen, nothing follows from it.
-        if self.view == 0 {
+        if self.views.next == 0 {
             self.judge(&digits, &reading);
         }
         Ok(Some(reading))
-    }
-
-    /// What the net says of the region as it is, where it is sure of that; else the mean of the last views.
-    fn weigh(&mut self, region: Region, probabilities: &[u32; MAX_CLASSES]) -> Reading {
-        let (class, certainty) = surest(probabilities);
-        if self.view == 0 && certainty >= SETTLED {
-            self.views_count = 0;
-            return Reading { region, class, certainty };
-        }
-        if let Some(place) = self.views.get_mut(self.view) {
-            *place = *probabilities;
-        }
-        self.view = (self.view + 1) % VIEWS;
-        self.views_count = (self.views_count + 1).min(VIEWS);
-        let mut sums = [0; MAX_CLASSES];
-        for view in self.views.iter().take(self.views_count) {
-            sums.iter_mut().zip(view).for_each(|(sum, probability)| *sum += probability);
-        }
-        let (class, certainty) = surest(&sums.map(|sum| sum / self.views_count.max(1) as u32));
-        Reading { region, class, certainty }
     }
 
     /// What to look for from now on, where `digits` tell which of paper and ink is the darker.
@@ -94,33 +82,59 @@ impl Watch {
         self.others = [closer, inverse];
     }
 
-    /// The next region to read. The largest piece of one comes last: what has been joined to it may be dirt, or of a box.
+    /// The region to read in this frame. What has been dismissed is known again where it has moved, as is what was read last; if
+    /// that was a digit, nothing else is read in its place.
+    fn choose(&mut self, digits: &Digits) -> Option<Region> {
+        let last = self.region.and_then(|last| self.regions(digits).find(|region| last.is_moved(region)));
+        if last.is_none() {
+            self.views = Views::default();
+        }
+        self.region = match last {
+            None if self.follows => None,
+            None => self.candidate(digits),
+            last => last,
+        };
+        for dismissed in &mut self.dismissed {
+            let moved = digits.iter().copied().chain(pieces(digits)).find(|region| dismissed.is_moved(region));
+            *dismissed = moved.unwrap_or(*dismissed);
+        }
+        self.region
+    }
+
+    /// The one with the most ink of those that have not been dismissed. The largest piece of one comes last: what has been
+    /// joined to it may be dirt, or of a box.
     fn candidate(&self, digits: &Digits) -> Option<Region> {
-        let is_new = |region: &Region| !self.dismissed.iter().any(|dismissed| dismissed.is_like(region));
+        let is_new = |region: &Region| !self.dismissed.iter().any(|dismissed| dismissed.is_moved(region));
         let whole = digits.iter().copied().filter(is_new).max_by_key(|region| region.edges);
+        whole.or_else(|| self.regions(digits).find(is_new))
+    }
+
+    /// All that may be read: regions, and the largest pieces of those with several, but not in a closer look.
+    fn regions<'d>(&self, digits: &'d Digits) -> impl Iterator<Item = Region> + use<'d> {
         let has_pieces = !matches!(self.ink, Some((_, Care::Close)));
-        let piece = || digits.iter().filter_map(Region::largest_piece).find(is_new);
-        whole.or_else(|| has_pieces.then(piece).flatten())
+        digits.iter().copied().chain(pieces(digits).filter(move |_| has_pieces))
     }
 
     /// Follows what has been read, or looks elsewhere in the next frame.
     fn judge(&mut self, digits: &Digits, reading: &Reading) {
-        if reading.digit(LIKELY).is_some() {
+        if reading.digit(SURE).is_some() {
             self.follows = true;
+        } else if self.follows {
+            *self = Self::default();
         } else {
             self.dismiss(digits, reading.region);
         }
     }
 
     fn dismiss(&mut self, digits: &Digits, region: Region) {
-        self.views_count = 0;
+        (self.region, self.views) = (None, Views::default());
         if let Some(place) = self.dismissed.get_mut(self.dismissed_count) {
             *place = region;
             self.dismissed_count += 1;
         }
         if self.dismissed_count == USUAL_REGIONS {
             *self = Self::default();
-        } else if self.follows || self.candidate(digits).is_none() {
+        } else if self.candidate(digits).is_none() {
             self.move_on();
         }
     }
@@ -128,8 +142,66 @@ impl Watch {
     /// Looks for other ink from now on; for any, where a digit has been lost or nothing else is to be tried.
     fn move_on(&mut self) {
         match self.others.iter_mut().find_map(Option::take) {
-            Some(ink) if !self.follows => (self.ink, self.view, self.views_count) = (Some(ink), 0, 0),
+            Some(ink) if !self.follows => self.ink = Some(ink),
             _ => *self = Self::default(),
         }
+    }
+}
+
+impl Views {
+    /// How the next view is to be softened, as [`probabilities_of`] takes it.
+    fn softening(&self) -> Option<usize> {
+        self.next.checked_sub(1)
+    }
+
+    /// The most probable class and its certainty: what the net says of the region as it is, where it is sure of that; else the
+    /// mean of the last views.
+    fn add(&mut self, probabilities: &[u32; MAX_CLASSES]) -> (u16, u32) {
+        let (class, certainty) = surest(probabilities);
+        if self.next == 0 && certainty >= SETTLED {
+            self.count = 0;
+            return (class, certainty);
+        }
+        if let Some(place) = self.probabilities.get_mut(self.next) {
+            *place = *probabilities;
+        }
+        self.next = (self.next + 1) % VIEWS;
+        self.count = (self.count + 1).min(VIEWS);
+        let mut sums = [0; MAX_CLASSES];
+        for view in self.probabilities.iter().take(self.count) {
+            sums.iter_mut().zip(view).for_each(|(sum, probability)| *sum += probability);
+        }
+        surest(&sums.map(|sum| sum / self.count.max(1) as u32))
+    }
+}
+
+/// The largest piece of each that has several.
+fn pieces(digits: &Digits) -> impl Iterator<Item = Region> {
+    digits.iter().filter_map(Region::largest_piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probabilities(digit: u32) -> [u32; MAX_CLASSES] {
+        let mut all = [0; MAX_CLASSES];
+        (all[4], all[10]) = (digit, 65_536 - digit);
+        all
+    }
+
+    #[test]
+    fn one_sure_view_is_enough_and_of_unsure_ones_the_last_three_count() {
+        let mut views = Views::default();
+        assert_eq!((views.add(&probabilities(65_000)).0, views.next, views.count), (4, 0, 0));
+        let [a, b, c] = [20_000, 30_000, 34_000].map(probabilities);
+        assert_eq!((views.softening(), views.add(&a)), (None, surest(&a)));
+        assert_eq!((views.softening(), views.add(&b)), (Some(0), surest(&probabilities(25_000))));
+        assert_eq!((views.softening(), views.add(&c)), (Some(1), surest(&probabilities(28_000))));
+        // A sure view that is softened is one of three.
+        assert_eq!(views.softening(), None);
+        assert_eq!(views.add(&probabilities(26_000)), surest(&probabilities(30_000)));
+        assert_eq!(views.add(&probabilities(60_000)), surest(&probabilities(40_000)));
+        assert_eq!(views.next, 2);
     }
 }

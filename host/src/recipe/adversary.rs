@@ -65,13 +65,15 @@ impl Recipe {
         let (adversary, image) = adversary;
         count(&[Key("adversary"), Key("latent")], "", adversary.latent, 1..=LAYER_LIMIT)?;
         number(&["adversary", "spread"], adversary.spread(), Bounds::Positive)?;
+        number(&["adversary", "rate"], adversary.rate(), Bounds::Positive)?;
         let shapes = self.walk(&LAYERS, &adversary.layers, image)?;
         if last(&LAYERS, &shapes)? != (Shape::Flat { length: 1 }) {
             return Err(Fault { way: LAYERS.to_vec(), message: "the last layer has to give one logit".to_owned() });
         }
-        let linear = |layer: &Layer| matches!(layer, Layer::Dense { activation: Activation::Linear, .. });
+        let linear =
+            |layer: &Layer| matches!(layer, Layer::Dense { activation: Activation::Linear, batch_norm: false, .. });
         if !adversary.layers.last().is_some_and(linear) {
-            let message = "the last layer has to be of type dense, without activation".to_owned();
+            let message = "the last layer has to be of type dense, without activation and batch norm".to_owned();
             return Err(Fault { way: LAYERS.to_vec(), message });
         }
         if self.data.validation > 0 {

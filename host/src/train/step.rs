@@ -113,7 +113,8 @@ pub(super) struct Draft<'a> {
     state: Vec<StateTensor>,
     /// The state's tensors, in its order.
     values: Vec<Value>,
-    /// Of the forward passes so far: the index of a running mean and what this batch has in its place.
+    /// Of the forward passes so far: the index of a running mean and what this batch has in its place; of a later pass in place of
+    /// an earlier one's.
     statistics: Vec<(usize, Value)>,
 }
 

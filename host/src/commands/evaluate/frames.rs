@@ -10,6 +10,7 @@ use crate::recipe::{Found, Source};
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -56,6 +57,9 @@ struct Report {
     model: String,
     on: String,
     frames: String,
+    /// How often each was shown to a camera's reader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeat: Option<NonZeroUsize>,
     /// Frames with a digit.
     n: usize,
     correct: usize,
@@ -92,7 +96,8 @@ pub fn run(arguments: &Arguments, frames: &Frames, found: Found) -> Result<()> {
             (looks.iter().map(|look| look.best().and_then(Seen::digit)).collect(), instructions)
         }
         Some(times) => {
-            let Looks { looks, instructions } = engine::watches(arguments.on, &container, &pictures, times, &progress)?;
+            let Looks { looks, instructions } =
+                engine::watches(arguments.on, &container, &pictures, times.get(), &progress)?;
             (
                 looks.iter().map(|glances| glances.last().and_then(|glance| glance.answer)).collect::<Vec<_>>(),
                 instructions,
@@ -104,6 +109,7 @@ pub fn run(arguments: &Arguments, frames: &Frames, found: Found) -> Result<()> {
         model: found.recipe.name.clone(),
         on: arguments.on.to_string(),
         frames: frames.name(),
+        repeat: arguments.repeat,
         instructions: instructions.as_deref().map(|counts| Instructions {
             mean: counts.iter().sum::<u64>() / counts.len().max(1) as u64,
             most: counts.iter().copied().max().unwrap_or(0),
@@ -115,7 +121,8 @@ pub fn run(arguments: &Arguments, frames: &Frames, found: Found) -> Result<()> {
     }
     let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
     let Report { model, on, frames, n, correct, misread, digit_free, false_reads, .. } = &report;
-    println!("{model} on {on}, frames {frames}");
+    let shown = report.repeat.map_or(String::new(), |times| format!(", each shown {times} times"));
+    println!("{model} on {on}, frames {frames}{shown}");
     println!("{n} with a digit: {:.2} % read right, {:.2} % as another", percent(*correct, *n), percent(*misread, *n));
     if *digit_free > 0 {
         println!("{digit_free} without: {:.2} % read as a digit", percent(*false_reads, *digit_free));
@@ -163,6 +170,7 @@ fn judge(answers: &[Option<u8>], digits: &[Option<u8>], report: impl Fn(Report) 
         model: String::new(),
         on: String::new(),
         frames: String::new(),
+        repeat: None,
         n,
         correct,
         accuracy: correct as f64 / n.max(1) as f64,

@@ -14,6 +14,7 @@ use frames::Frames;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Measure a model on its test set, or what it draws by another model: in float, in int8, or on a board
@@ -36,7 +37,7 @@ pub struct Arguments {
     /// Show each frame N times, as a camera at rest does, to the reader of a board's program, which takes one look at each; the
     /// answer is the last one
     #[arg(long, value_name = "N", requires = "frames")]
-    repeat: Option<usize>,
+    repeat: Option<NonZeroUsize>,
     /// Folder with the data set's files
     #[arg(long)]
     data: Option<PathBuf>,

@@ -64,8 +64,7 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
     let images = graph.sub(doubled, one)?;
     let [_, masks @ .., fakes] = inputs.as_slice() else { bail!("a discriminator sees images and drawings") };
     let n = training.batch;
-    // Each kind passes alone: a batch norm over both would tell them apart by what else is in the batch. The images come last,
-    // since the running means are those of the last pass.
+    // Each kind passes alone: a batch norm over both would tell them apart by what else is in the batch.
     let judged_half = |draft: &mut Draft<'_>, graph: &mut Graph, x: Value, start: usize| {
         let rows = Range { axis: 0, start, end: start + n, step: 1 };
         let masks = masks.iter().map(|&mask| graph.slice(mask, &[rows])).collect::<Result<Vec<_>>>()?;

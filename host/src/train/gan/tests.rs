@@ -84,6 +84,7 @@ fn each_net_learns_in_its_own_step_alone() {
         let generators = !tensor.name.starts_with("discriminator.");
         // Running means are measured.
         let is_measured = tensor.name.ends_with(".mean") || tensor.name.ends_with(".variance");
+        assert!(before != after || !is_measured, "{} is not measured", tensor.name);
         let is_bias_of_the_last = tensor.name.starts_with("discriminator.dense1.bias");
         assert!(before == after || !generators || is_measured, "{} moved without a gradient", tensor.name);
         assert!(before != after || !is_bias_of_the_last, "{} did not learn", tensor.name);
