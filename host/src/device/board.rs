@@ -152,7 +152,7 @@ pub static BOARDS: &[Board] = &[
         chip_description: Some(MPS),
         flash: 0..0x0008_0000,
         ram: 0x2000_0000..0x2008_0000,
-        model: 0x0002_3000..0x0008_0000,
+        model: 0x1100_0000..0x1120_0000,
         clock_hz: 20_000_000,
         machine: Some(MachineSpec { name: "mps3-an547", arguments: &[], code: 0..0x0008_0000, clock: 0x5930_2018 }),
         has_log: true,
