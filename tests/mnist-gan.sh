@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A trained digit generator against its promises: what the shipped mnist-cnn says of 10,000 drawings in float and of 2,000 in int8,
 # and two grids drawn on an emulated Cortex-M4, of which every pixel must be the twin's. Needs the data set: HOST_DATA, the
-# cache, or the network; and a trained generator: `cargo host train mnist-gan && cargo host export mnist-gan`.
+# cache, or the network; and a trained generator: `cargo host train mnist-gan --epochs 40 && cargo host export mnist-gan`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
