@@ -44,8 +44,7 @@ pub fn only_where_known(board: &'static Board, _place: Place) -> Result<()> {
     Ok(())
 }
 
-/// Names of the functions that branch to a panicking one. Literals among the code are read as code too, which could
-/// only add a name.
+/// Names of the functions that branch to a panicking one.
 fn callers(elf: &[u8]) -> Result<Vec<String>> {
     let file = object::File::parse(elf)?;
     let is_panicking = |name: &str| PANICKING.iter().any(|part| name.contains(part));
@@ -55,17 +54,40 @@ fn callers(elf: &[u8]) -> Result<Vec<String>> {
     }
     let panicking: Vec<_> =
         functions.iter().filter(|(name, ..)| is_panicking(name)).map(|(_, address, _)| *address).collect();
+    let is_data = literals(&file)?;
     let mut callers = Vec::new();
     for (name, start, symbol) in functions.iter().filter(|(name, ..)| !is_panicking(name)) {
         let section = file.section_by_index(symbol.section_index().context("a function lies nowhere")?)?;
         let code = section.data_range((*start).into(), symbol.size())?.context("a function leaves its section")?;
         let halfwords: Vec<_> = code.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-        let mut places = (*start..).step_by(2).zip(0..halfwords.len());
-        if places.any(|(at, index)| target(at, &halfwords[index..]).is_some_and(|to| panicking.contains(&to))) {
-            callers.push(name.to_string());
+        let mut index = 0;
+        while let Some(&first) = halfwords.get(index) {
+            let at = start + 2 * index as u32;
+            let is_code = !is_data(at);
+            if is_code && target(at, &halfwords[index..]).is_some_and(|to| panicking.contains(&to)) {
+                callers.push(name.to_string());
+                break;
+            }
+            // The second half of a long instruction can look like a branch.
+            index += if is_code && first >= 0xe800 { 2 } else { 1 };
         }
     }
     Ok(callers)
+}
+
+/// Tells whether a literal lies at an address, by the mapping symbols of Arm's ELF: `$t` begins code, `$d` data.
+fn literals<'d>(file: &object::File<'d>) -> Result<impl Fn(u32) -> bool + use<'d>> {
+    let mark = |symbol: object::Symbol<'d, '_>| match symbol.name().ok()?.get(..2)? {
+        kind @ ("$t" | "$d") => Some((symbol.address() as u32, kind == "$d")),
+        _ => None,
+    };
+    let mut marks: Vec<_> = file.symbols().filter_map(mark).collect();
+    marks.sort_unstable();
+    ensure!(
+        marks.iter().any(|(_, is_data)| !is_data),
+        "the firmware has no mapping symbols, which tell code from literals"
+    );
+    Ok(move |at| marks[..marks.partition_point(|(start, _)| *start <= at)].last().is_some_and(|(_, is_data)| *is_data))
 }
 
 /// Where the branch at address `at` goes, with or without a return; `None` for another instruction.
