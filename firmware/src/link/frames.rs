@@ -96,7 +96,9 @@ impl<'d> Desk<'d> {
         let answer = reader.see(&frame, &mut finder, interpreter);
         let ticks = ticks().wrapping_sub(start);
         let answer = answer.map_err(refused)?.map(|digit| digit as u8);
-        self.readings = reader.reading().copied().into_iter().collect();
+        if let Some(reading) = reader.reading().copied() {
+            self.readings.push(reading);
+        }
         Ok(Reply::See { count: self.readings.as_slice().len() as u8, answer, ticks })
     }
 

@@ -21,10 +21,10 @@ pub const LIKELY: u32 = 1 << 15;
 pub const SURE: u32 = 36_045;
 
 /// Certainty, in 1/65,536, from which on one view of a region is enough: 90 %.
-pub(super) const SETTLED: u32 = 58_982;
+const SETTLED: u32 = 58_982;
 
 /// Views of a region that the net is unsure of: as it is, and [softened](soften) either way.
-pub(super) const VIEWS: usize = 3;
+const VIEWS: usize = 3;
 
 /// How many times rarer what is no digit is among the regions of a camera's frames than among training crops, of which it is
 /// half. Of the frames that its certainty was chosen on, a quarter have no digit.
@@ -59,15 +59,6 @@ pub struct Readings {
     count: usize,
 }
 
-impl FromIterator<Reading> for Readings {
-    /// The first [`MAX_DIGITS`].
-    fn from_iter<I: IntoIterator<Item = Reading>>(readings: I) -> Self {
-        let mut all = Self::default();
-        readings.into_iter().for_each(|reading| all.push(reading));
-        all
-    }
-}
-
 impl Readings {
     /// In the order in which they were read.
     pub fn as_slice(&self) -> &[Reading] {
@@ -80,7 +71,8 @@ impl Readings {
         digits.max_by_key(|reading| reading.certainty)
     }
 
-    fn push(&mut self, reading: Reading) {
+    /// Appends one; of more than [`MAX_DIGITS`], the last are lost.
+    pub(crate) fn push(&mut self, reading: Reading) {
         if let Some(place) = self.readings.get_mut(self.count) {
             *place = reading;
             self.count += 1;
@@ -177,12 +169,13 @@ pub fn read(
     search(frame, finder, most.min(MAX_DIGITS), |finder, region| {
         let mut pixels = [0; SIDE * SIDE];
         finder.normalize(frame, region, &mut pixels)?;
-        let mut probabilities = probabilities_of(interpreter, &pixels, None)?;
-        let (mut class, mut certainty) = surest(&probabilities);
-        if certainty < SETTLED && !was_unsure {
+        let mut views = Views::default();
+        let (mut class, mut certainty) = views.look(interpreter, &pixels)?;
+        if !views.are_complete() && !was_unsure {
             was_unsure = true;
-            take_mean_of_views(interpreter, &pixels, &mut probabilities)?;
-            (class, certainty) = surest(&probabilities);
+            while !views.are_complete() {
+                (class, certainty) = views.look(interpreter, &pixels)?;
+            }
         }
         let reading = Reading { region: *region, class, certainty };
         readings.push(reading);
@@ -191,25 +184,53 @@ pub fn read(
     Ok(readings)
 }
 
-/// Two more views of the digit, moved by half a pixel either way and softened by that: what was an accident of the pixels does
-/// not come again. `probabilities`, of the first view, become the mean of the three.
-fn take_mean_of_views(
-    interpreter: &mut Interpreter<'_, '_>,
-    pixels: &Pixels,
-    probabilities: &mut [u32; MAX_CLASSES],
-) -> Result<(), Error> {
-    for back in 0..VIEWS - 1 {
-        let view = probabilities_of(interpreter, pixels, Some(back))?;
-        probabilities.iter_mut().zip(view).for_each(|(sum, probability)| *sum += probability);
+/// What the net said of the last views of a region, in 1/65,536.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Views {
+    probabilities: [[u32; MAX_CLASSES]; VIEWS],
+    count: usize,
+    /// The view that comes next.
+    next: usize,
+}
+
+impl Views {
+    /// Shows the net the next view of the digit: as it is, then moved by half a pixel either way and softened by that, so that what
+    /// was an accident of the pixels does not come again. Gives what [`Self::add`] does.
+    // Called at several places, and the interpreter's code is needed once.
+    #[inline(never)]
+    pub fn look(&mut self, interpreter: &mut Interpreter<'_, '_>, pixels: &Pixels) -> Result<(u16, u32), Error> {
+        let probabilities = probabilities_of(interpreter, pixels, self.next.checked_sub(1))?;
+        Ok(self.add(&probabilities))
     }
-    probabilities.iter_mut().for_each(|sum| *sum /= VIEWS as u32);
-    Ok(())
+
+    /// Whether no view is missing: all have been seen, or the first is enough.
+    pub fn are_complete(&self) -> bool {
+        self.next == 0
+    }
+
+    /// The most probable class and its certainty: what the net says of the region as it is, where it is sure of that; else the
+    /// mean of the last views.
+    fn add(&mut self, probabilities: &[u32; MAX_CLASSES]) -> (u16, u32) {
+        let (class, certainty) = surest(probabilities);
+        if self.next == 0 && certainty >= SETTLED {
+            self.count = 0;
+            return (class, certainty);
+        }
+        if let Some(place) = self.probabilities.get_mut(self.next) {
+            *place = *probabilities;
+        }
+        self.next = (self.next + 1) % VIEWS;
+        self.count = (self.count + 1).min(VIEWS);
+        let mut sums = [0; MAX_CLASSES];
+        for view in self.probabilities.iter().take(self.count) {
+            sums.iter_mut().zip(view).for_each(|(sum, probability)| *sum += probability);
+        }
+        surest(&sums.map(|sum| sum / self.count.max(1) as u32))
+    }
 }
 
 /// The probabilities of the classes, in 1/65,536, for the pixels as they are or [softened](soften).
-// Called at several places, and the interpreter's code is needed once.
-#[inline(never)]
-pub(super) fn probabilities_of(
+fn probabilities_of(
     interpreter: &mut Interpreter<'_, '_>,
     pixels: &Pixels,
     softened: Option<usize>,
@@ -244,7 +265,7 @@ fn soften(pixels: &Pixels, back: usize, softened: &mut Pixels) {
 
 /// The most probable class and how certain it is, by Bayes' rule for the shares of classes that are usual here (Saerens et al.
 /// 2002).
-pub(super) fn surest(probabilities: &[u32; MAX_CLASSES]) -> (u16, u32) {
+fn surest(probabilities: &[u32; MAX_CLASSES]) -> (u16, u32) {
     let mut usual = *probabilities;
     let (digits, others) = usual.split_at_mut(DIGITS);
     others.iter_mut().for_each(|other| *other /= OTHERS);
@@ -277,6 +298,26 @@ mod tests {
         // Odds of 1 to 2 become 3 to 2.
         assert_eq!(of(21_845, 43_690), (4, (65_536 * 3 / 5) as u32));
         assert_eq!(of(10_000, 55_536).0, 10);
+    }
+
+    fn probabilities(digit: u32) -> [u32; MAX_CLASSES] {
+        let mut all = [0; MAX_CLASSES];
+        (all[4], all[10]) = (digit, 65_536 - digit);
+        all
+    }
+
+    #[test]
+    fn one_sure_view_is_enough_and_of_unsure_ones_the_last_three_count() {
+        let mut views = Views::default();
+        assert_eq!((views.add(&probabilities(65_000)).0, views.next, views.count), (4, 0, 0));
+        let [a, b, c] = [20_000, 30_000, 34_000].map(probabilities);
+        assert_eq!((views.add(&a), views.next), (surest(&a), 1));
+        assert_eq!((views.add(&b), views.next), (surest(&probabilities(25_000)), 2));
+        assert_eq!((views.add(&c), views.next), (surest(&probabilities(28_000)), 0));
+        // A sure view that is softened is one of three.
+        assert_eq!(views.add(&probabilities(26_000)), surest(&probabilities(30_000)));
+        assert_eq!(views.add(&probabilities(60_000)), surest(&probabilities(40_000)));
+        assert_eq!(views.next, 2);
     }
 
     #[test]

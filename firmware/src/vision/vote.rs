@@ -15,9 +15,8 @@
 //! 2. A candidate that differs from the answer replaces it once it has been the candidate in `frames` frames in a row.
 //!
 //! With `appear` above one half no two classes compete, and what changes from frame to frame is no candidate `frames` times in a
-//! row. A class
-//! that comes for good is shown after `frames − 1` frames more than its belief takes to `appear`: after 5 with the usual rule
-//! and a net that is sure.
+//! row. A class that comes for good is shown after `frames − 1` frames more than its belief takes to `appear`: after 5 with
+//! the usual rule and a net that is sure.
 
 use super::SURE;
 

@@ -1,7 +1,7 @@
 //! A digit that is followed from frame to frame, with one look at each.
 
 use super::paper::Care;
-use super::reader::{MAX_CLASSES, Reading, SETTLED, SURE, USUAL_REGIONS, VIEWS, probabilities_of, suits, surest};
+use super::reader::{Reading, SURE, USUAL_REGIONS, Views, suits};
 use super::{Digits, Error, Finder, Frame, Polarity, Region, SIDE};
 use crate::plan::Interpreter;
 
@@ -24,15 +24,6 @@ pub struct Watch {
     dismissed: [Region; USUAL_REGIONS],
     dismissed_count: usize,
     views: Views,
-}
-
-/// What the net said of the last views of a region, in 1/65,536.
-#[derive(Clone, Copy, Debug, Default)]
-struct Views {
-    probabilities: [[u32; MAX_CLASSES]; VIEWS],
-    count: usize,
-    /// The view that comes next.
-    next: usize,
 }
 
 impl Watch {
@@ -64,10 +55,10 @@ impl Watch {
         };
         let mut pixels = [0; SIDE * SIDE];
         finder.normalize(frame, &region, &mut pixels)?;
-        let (class, certainty) = self.views.add(&probabilities_of(interpreter, &pixels, self.views.softening())?);
+        let (class, certainty) = self.views.look(interpreter, &pixels)?;
         let reading = Reading { region, class, certainty };
         // Until all views of what is unsure have been seen, nothing follows from it.
-        if self.views.next == 0 {
+        if self.views.are_complete() {
             self.judge(&digits, &reading);
         }
         Ok(Some(reading))
@@ -148,60 +139,7 @@ impl Watch {
     }
 }
 
-impl Views {
-    /// How the next view is to be softened, as [`probabilities_of`] takes it.
-    fn softening(&self) -> Option<usize> {
-        self.next.checked_sub(1)
-    }
-
-    /// The most probable class and its certainty: what the net says of the region as it is, where it is sure of that; else the
-    /// mean of the last views.
-    fn add(&mut self, probabilities: &[u32; MAX_CLASSES]) -> (u16, u32) {
-        let (class, certainty) = surest(probabilities);
-        if self.next == 0 && certainty >= SETTLED {
-            self.count = 0;
-            return (class, certainty);
-        }
-        if let Some(place) = self.probabilities.get_mut(self.next) {
-            *place = *probabilities;
-        }
-        self.next = (self.next + 1) % VIEWS;
-        self.count = (self.count + 1).min(VIEWS);
-        let mut sums = [0; MAX_CLASSES];
-        for view in self.probabilities.iter().take(self.count) {
-            sums.iter_mut().zip(view).for_each(|(sum, probability)| *sum += probability);
-        }
-        surest(&sums.map(|sum| sum / self.count.max(1) as u32))
-    }
-}
-
 /// The largest piece of each that has several.
 fn pieces(digits: &Digits) -> impl Iterator<Item = Region> {
     digits.iter().filter_map(Region::largest_piece)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn probabilities(digit: u32) -> [u32; MAX_CLASSES] {
-        let mut all = [0; MAX_CLASSES];
-        (all[4], all[10]) = (digit, 65_536 - digit);
-        all
-    }
-
-    #[test]
-    fn one_sure_view_is_enough_and_of_unsure_ones_the_last_three_count() {
-        let mut views = Views::default();
-        assert_eq!((views.add(&probabilities(65_000)).0, views.next, views.count), (4, 0, 0));
-        let [a, b, c] = [20_000, 30_000, 34_000].map(probabilities);
-        assert_eq!((views.softening(), views.add(&a)), (None, surest(&a)));
-        assert_eq!((views.softening(), views.add(&b)), (Some(0), surest(&probabilities(25_000))));
-        assert_eq!((views.softening(), views.add(&c)), (Some(1), surest(&probabilities(28_000))));
-        // A sure view that is softened is one of three.
-        assert_eq!(views.softening(), None);
-        assert_eq!(views.add(&probabilities(26_000)), surest(&probabilities(30_000)));
-        assert_eq!(views.add(&probabilities(60_000)), surest(&probabilities(40_000)));
-        assert_eq!(views.next, 2);
-    }
 }

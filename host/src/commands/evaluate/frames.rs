@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments, frames: &Frames, found: Found) -> Result<()> {
     let (pictures, digits): (Vec<_>, Vec<_>) = load(arguments, frames)?.into_iter().unzip();
     let progress = progress_bar(pictures.len() as u64, "frames");
     let container = read(&found.artifacts().container())?;
-    let (answers, instructions) = match arguments.repeat {
+    let (answers, instructions): (Vec<_>, _) = match arguments.repeat {
         None => {
             let Looks { looks, instructions } = engine::looks(arguments.on, &container, &pictures, MOST, &progress)?;
             (looks.iter().map(|look| look.best().and_then(Seen::digit)).collect(), instructions)
@@ -98,10 +98,7 @@ pub fn run(arguments: &Arguments, frames: &Frames, found: Found) -> Result<()> {
         Some(times) => {
             let Looks { looks, instructions } =
                 engine::watches(arguments.on, &container, &pictures, times.get(), &progress)?;
-            (
-                looks.iter().map(|glances| glances.last().and_then(|glance| glance.answer)).collect::<Vec<_>>(),
-                instructions,
-            )
+            (looks.iter().map(|glances| glances.last().and_then(|glance| glance.answer)).collect(), instructions)
         }
     };
     progress.finish_and_clear();
