@@ -87,13 +87,17 @@ fn report(arguments: &Arguments, recipe: &Recipe, summary: &Summary, model: &Pat
             "steps": summary.steps,
             "train": last.map(|epoch| epoch.train),
             "validation": validation,
+            "temperature": summary.temperature,
             "seconds": seconds,
             "float": model,
         });
         println!("{result}");
         return Ok(());
     }
-    let judged = validation.map_or(String::new(), |score| format!("; validation {score} of {}", score.n));
+    let mut judged = validation.map_or(String::new(), |score| format!("; validation {score} of {}", score.n));
+    if let Some(temperature) = summary.temperature {
+        judged += &format!("; logits divided by {temperature:.3}, at which probabilities fit it best");
+    }
     println!(
         "trained {} for {} epochs (seed {}) on {} in {seconds:.0} s{judged}\nwrote {}",
         recipe.name,

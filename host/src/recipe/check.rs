@@ -41,9 +41,13 @@ impl Recipe {
         }
         if let Some(patience) = self.training.early_stopping {
             count(&[Key("training"), Key("early-stopping")], "", patience, 1..=EPOCH_LIMIT)?;
-            if self.data.validation == 0 {
-                let message = "early-stopping judges by held-back samples: hold some back in [data]".to_owned();
-                return Err(Fault { way: vec![Key("training"), Key("early-stopping")], message });
+            self.check_held_back("early-stopping", "judges by")?;
+        }
+        if self.training.temperature {
+            self.check_held_back("temperature", "is fitted on")?;
+            if !matches!(self.training.loss, Loss::CrossEntropy { .. }) {
+                let message = "temperature divides logits: it needs the loss cross-entropy".to_owned();
+                return Err(Fault { way: vec![Key("training"), Key("temperature")], message });
             }
         }
         self.check_stages()?;
@@ -54,6 +58,15 @@ impl Recipe {
             return if none { Ok(()) } else { Err(Fault { way: vec![Key("augmentation")], message }) };
         };
         check_augmentation(&self.augmentation, height)
+    }
+
+    /// A key of the training that needs held-back samples.
+    fn check_held_back(&self, key: &'static str, does: &str) -> Checked {
+        if self.data.validation > 0 {
+            return Ok(());
+        }
+        let message = format!("{key} {does} held-back samples: hold some back in [data]");
+        Err(Fault { way: vec![Key("training"), Key(key)], message })
     }
 
     /// What is said of texts, for sources of texts and for them alone.

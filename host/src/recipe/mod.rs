@@ -202,6 +202,10 @@ pub struct Training {
     /// the best epoch.
     #[serde(default)]
     pub early_stopping: Option<usize>,
+    /// Divides the logits of the finished net by the temperature at which its probabilities fit the held-back samples best, see
+    /// [`temperature`](crate::train::temperature).
+    #[serde(default)]
+    pub temperature: bool,
     /// Float model to start from: a path from the recipe's folder. Its tensors have the names that this recipe's layers give.
     #[serde(default)]
     pub init: Option<PathBuf>,
@@ -231,6 +235,7 @@ impl Training {
             schedule: Schedule::Constant,
             ema: None,
             early_stopping: None,
+            temperature: false,
             init: None,
             freeze: false,
             equalized: false,

@@ -77,6 +77,12 @@ fn mistakes_are_reported_with_place_and_expectation() {
         ("rate = 2e-3", "rate = -2e-3", "rate = -2e-3", "rate is -0.002, expected more than 0"),
         ("rate = 2e-3", "rate = nan", "rate = nan", "rate is NaN, expected more than 0"),
         ("rate = 0.1", "rate = 1.0", "rate = 1.0", "layer 6 (dropout): rate is 1, expected 0 or more and below 1"),
+        (
+            "validation = 5000",
+            "validation = 0",
+            "temperature =",
+            "temperature is fitted on held-back samples: hold some back in [data]",
+        ),
         ("ema = 0.999", "ema = 1.0", "ema =", "ema is 1, expected more than 0 and below 1"),
         ("warm-up = 0.1", "warm-up = 1.5", "warm-up", "warm-up is 1.5, expected 0 or more and below 1"),
         ("shear = 0.15", "erasing = 25.0", "erasing", "erasing is 25, expected 0 to 1"),

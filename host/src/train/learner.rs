@@ -1,10 +1,12 @@
 //! What a run advances: one net, or the two of a GAN.
 
+use super::Pair;
 use super::batches::Batch;
 use super::step::{StateTensor, Step};
 use super::stepper::{Measured, Stepper, captured_if_possible, exported, initial_state};
+use crate::dataset::Samples;
 use crate::graph::{Mask, Network};
-use crate::recipe::Training;
+use crate::recipe::{Recipe, Training};
 use crate::runtime::{self, Device, Launch, Provider};
 use anyhow::Result;
 
@@ -39,6 +41,19 @@ pub trait Learner {
 
     /// The learning rate without the schedule's factor.
     fn rate(&self) -> f64;
+}
+
+/// What advances `network` by the recipe's steps.
+pub fn new(recipe: &Recipe, network: &Network, data: &Samples, device: Device) -> Result<Box<dyn Learner>> {
+    let training = &recipe.training;
+    Ok(match &recipe.adversary {
+        Some(adversary) => {
+            let images = data.images()?;
+            let shape = [images.channels, images.height, images.width];
+            Box::new(Pair::new(network, adversary, shape, training, device)?)
+        }
+        None => Box::new(Net::new(network, training, device)?),
+    })
 }
 
 /// A step graph and the session that runs it.

@@ -30,6 +30,7 @@ mod spans;
 mod stages;
 mod step;
 mod stepper;
+pub mod temperature;
 mod weights;
 
 pub use gan::Pair;
@@ -42,7 +43,7 @@ pub use weights::initial;
 use crate::dataset::{Dataset, Samples};
 use crate::graph::{Input, Network};
 use crate::inference::rows;
-use crate::recipe::{Adversary, Recipe, Target};
+use crate::recipe::{Recipe, Target};
 use crate::runtime::{Device, Inference, Provider};
 use crate::scores::Score;
 use anyhow::{Context, Result, bail, ensure};
@@ -84,6 +85,8 @@ pub struct Summary {
     pub epochs: Vec<Epoch>,
     /// `None` if the run was stopped before its end; its checkpoint is `checkpoint`.
     pub model: Option<PathBuf>,
+    /// What the logits were divided by at the end, where the recipe says so.
+    pub temperature: Option<f64>,
     pub checkpoint: PathBuf,
 }
 
@@ -120,18 +123,11 @@ fn stages_of(options: &Options<'_>) -> Result<Summary> {
         let finished = run.steps()?;
         steps += run.progress.step;
         epochs.extend(run.progress.epochs.clone());
-        let summary = |model| Summary {
-            provider: run.learner.provider(),
-            steps,
-            epochs: epochs.clone(),
-            model,
-            checkpoint: stage.checkpoint(),
-        };
-        if !finished {
-            return Ok(summary(None));
-        }
-        if index + 1 == stages.len() {
-            return Ok(summary(Some(run.export(options)?)));
+        let is_last = index + 1 == stages.len();
+        if !finished || is_last {
+            let (model, temperature) = if finished { run.export(options)? } else { (None, None) };
+            let (provider, checkpoint) = (run.learner.provider(), stage.checkpoint());
+            return Ok(Summary { provider, steps, epochs, model, temperature, checkpoint });
         }
         weights = Some(run.weights()?);
     }
@@ -168,7 +164,7 @@ impl<'a> Run<'a> {
         let start = stages::start(stage, data, samples, weights)?;
         let network = Network::with_codes(&recipe.layers, input(recipe, data)?, start.codes.as_deref())?;
         check_outputs(&network, recipe, options.dataset)?;
-        let mut learner = learner(recipe, &network, data, options.device)?;
+        let mut learner = learner::new(recipe, &network, data, options.device)?;
         std::fs::create_dir_all(&stage.directory)
             .with_context(|| format!("cannot make the folder {}", stage.directory.display()))?;
         let checkpoint = stage.checkpoint();
@@ -186,12 +182,7 @@ impl<'a> Run<'a> {
 
     /// Runs what is left; whether it came to its end.
     fn steps(&mut self) -> Result<bool> {
-        let network = self.network.clone();
-        let data = &self.options.dataset.train;
-        let outputs = match network.input() {
-            Input::Latent(values) => values,
-            _ => network.outputs(),
-        };
+        let (data, outputs) = (&self.options.dataset.train, self.network.outputs());
         let masks = self.learner.masks().to_vec();
         let batches = Batches::new(&self.stage.recipe, data, self.samples, outputs, &masks)?;
         let first = self.progress.step;
@@ -248,14 +239,11 @@ impl<'a> Run<'a> {
         // The step's loss is a mean over its batch.
         let loss_sum = self.progress.loss_sum * recipe.training.batch as f64;
         let train = Score::of(target, n, loss_sum, self.progress.measure_sum);
-        let validation = if let Some(adversary) = &recipe.adversary {
-            self.draw(adversary)?;
+        let validation = if recipe.adversary.is_some() {
+            self.draw()?;
             None
         } else if self.samples < data.len() {
-            let held_back = self.samples..data.len();
-            let text = recipe.text.as_ref();
-            let rows = rows(&mut Inference::on(&self.model()?, self.options.device)?, data, text, held_back, |_| {})?;
-            Some(Score::judge(target, &rows, data, self.samples))
+            Some(Score::judge(target, &self.held_back(&self.model()?)?, data, self.samples))
         } else {
             None
         };
@@ -312,15 +300,22 @@ impl<'a> Run<'a> {
         self.network.inference(&weights.iter().map(Vec::as_slice).collect::<Vec<_>>())
     }
 
+    /// What `model` gives for the held-back samples, a row each.
+    fn held_back(&self, model: &[u8]) -> Result<Vec<Vec<f64>>> {
+        let data = &self.options.dataset.train;
+        let text = self.stage.recipe.text.as_ref();
+        rows(&mut Inference::on(model, self.options.device)?, data, text, self.samples..data.len(), |_| {})
+    }
+
     /// Leaves a grid of what the generator draws, the same latent values each time, so that one sees it learn.
-    fn draw(&self, adversary: &Adversary) -> Result<()> {
+    fn draw(&self) -> Result<()> {
         let folder = self.stage.directory.join("samples");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let path = folder.join(format!("epoch-{:03}.png", self.progress.epochs.len() + 1));
         let width = self.options.dataset.train.images()?.width;
-        let (latent, seed) = (adversary.latent, self.stage.recipe.training.seed);
+        let (prior, seed) = (self.stage.recipe.prior()?, self.stage.recipe.training.seed);
         let mut model = Inference::on(&self.model()?, self.options.device)?;
-        gan::save_samples(&path, &mut model, latent, adversary.spread(), seed, width)
+        gan::save_samples(&path, &mut model, prior, seed, width)
     }
 
     /// The weights as they are: averages, where the recipe keeps them.
@@ -349,12 +344,22 @@ impl<'a> Run<'a> {
         Ok(weights)
     }
 
-    fn export(&self, options: &Options<'_>) -> Result<PathBuf> {
+    /// Writes the float model; where it is, and its temperature if the recipe wants one.
+    fn export(&self, options: &Options<'_>) -> Result<(Option<PathBuf>, Option<f64>)> {
         let recipe = serde_json::to_vec_pretty(options.recipe)?;
         write_atomically(&options.directory.join("recipe.json"), &recipe)?;
         let path = options.directory.join(format!("{}.onnx", options.recipe.name));
-        write_atomically(&path, &self.onnx(&self.final_weights()?)?)?;
-        Ok(path)
+        let mut weights = self.final_weights()?;
+        let temperature = if options.recipe.training.temperature {
+            let rows = self.held_back(&self.onnx(&weights)?)?;
+            let temperature = temperature::fit(&rows, &options.dataset.train, self.samples);
+            self.network.scale_outputs(&mut weights, (1.0 / temperature) as f32);
+            Some(temperature)
+        } else {
+            None
+        };
+        write_atomically(&path, &self.onnx(&weights)?)?;
+        Ok((Some(path), temperature))
     }
 
     fn last_good(&self) -> String {
@@ -364,19 +369,6 @@ impl<'a> Run<'a> {
             _ => format!("; the last good checkpoint, of epoch {epochs}, is {}", self.checkpoint.display()),
         }
     }
-}
-
-/// What advances `network` by the recipe's steps.
-fn learner(recipe: &Recipe, network: &Network, data: &Samples, device: Device) -> Result<Box<dyn Learner>> {
-    let training = &recipe.training;
-    Ok(match &recipe.adversary {
-        Some(adversary) => {
-            let images = data.images()?;
-            let shape = [images.channels, images.height, images.width];
-            Box::new(Pair::new(network, adversary, shape, training, device)?)
-        }
-        None => Box::new(Net::new(network, training, device)?),
-    })
 }
 
 /// What the recipe's network reads of the data.

@@ -58,6 +58,14 @@ impl Network {
         Ok(graph.to_bytes(Batch::Symbolic))
     }
 
+    /// Multiplies what the last layer, a dense one, gives by `factor`, which must be positive: its weights and bias in `weights`,
+    /// or its batch norm's scale and shift.
+    pub fn scale_outputs(&self, weights: &mut [Vec<f32>], factor: f32) {
+        let Some(Stage::Dense { layer }) = self.stages.last() else { return };
+        let first = layer.weights + usize::from(layer.norm);
+        weights[first..first + 2].iter_mut().flatten().for_each(|weight| *weight *= factor);
+    }
+
     /// Parameter number `index` as the float model holds it, where that differs from training: name, shape, values.
     pub fn stored(&self, index: usize, data: &[f32]) -> Option<(String, Vec<usize>, Vec<f32>)> {
         self.stages.iter().find_map(|stage| match stage {
