@@ -31,7 +31,7 @@ if [ "${1:-}" = --train ]; then
     "${host[@]}" evaluate cifar10-vgg16 --on int8 --json
     echo "== the GAN, three seeds; the last one stays"
     for seed in 3 2 1; do
-        "${host[@]}" train mnist-gan --device cuda-tf32 --epochs 40 --seed "$seed" --json
+        "${host[@]}" train mnist-gan --device cuda-tf32 --seed "$seed" --json
         "${host[@]}" export mnist-gan
         "${host[@]}" evaluate mnist-gan --on float --json
     done

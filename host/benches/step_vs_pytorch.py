@@ -127,8 +127,12 @@ def gan(fast=False, compiled=False):
     dense = [nn.Linear(128, 6272, bias=False), nn.BatchNorm1d(6272), nn.LeakyReLU(0.2), nn.Unflatten(1, (128, 7, 7))]
     generator = nn.Sequential(*dense, *up(), *up(), nn.Conv2d(128, 1, 7, padding=3), nn.Tanh())
     down = [nn.Conv2d(1, 64, 3, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(64, 128, 3, 2, 1, bias=False), nn.BatchNorm2d(128)]
-    discriminator = nn.Sequential(*down, nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(6272, 1))
+    head = [nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(6272, 256), nn.LeakyReLU(0.2), nn.Linear(256, 11)]
+    discriminator = nn.Sequential(*down, *head)
     images, latents = torch.rand(128, 1, 28, 28) * 2 - 1, torch.randn(128, 128)
+    # The first latent values say what to draw, which the last ten logits have to tell.
+    classes = torch.arange(128) % 10
+    latents[:, :10] = 2 * F.one_hot(classes, 10)
     ones, targets = torch.ones(128, 1), torch.cat([torch.full((128, 1), 0.9), torch.zeros(128, 1)])
     if fast:
         generator, discriminator = (net.to(memory_format=torch.channels_last) for net in (generator, discriminator))
@@ -144,7 +148,8 @@ def gan(fast=False, compiled=False):
                 weight.requires_grad_(False)
             optimizers[0].zero_grad(set_to_none=True)
             drawn = generator(latents)
-            deceiving = F.binary_cross_entropy_with_logits(discriminator(drawn), ones)
+            logits = discriminator(drawn)
+            deceiving = F.binary_cross_entropy_with_logits(logits[:, :1], ones) + F.cross_entropy(logits[:, 1:], classes)
             deceiving.backward()
             optimizers[0].step()
             deceiving.item()
@@ -152,8 +157,9 @@ def gan(fast=False, compiled=False):
                 weight.requires_grad_(True)
             optimizers[1].zero_grad(set_to_none=True)
             # Each kind alone, because of the batch norm.
-            logits = torch.cat([discriminator(images), discriminator(drawn.detach())])
-            telling = F.binary_cross_entropy_with_logits(logits, targets)
+            of_images, of_drawn = discriminator(images), discriminator(drawn.detach())
+            telling = F.binary_cross_entropy_with_logits(torch.cat([of_images[:, :1], of_drawn[:, :1]]), targets)
+            telling = telling + F.cross_entropy(of_images[:, 1:], classes)
             telling.backward()
             optimizers[1].step()
             telling.item()

@@ -86,6 +86,13 @@ impl Seen {
         let share = |count: usize| count as f64 / n.max(1) as f64;
         Verdict { n, sure: share(sure), classes: counts.into_iter().map(share).collect() }
     }
+
+    /// Share of the pictures whose most probable class is what `class` says of their number.
+    pub fn agreement(&self, class: impl Fn(usize) -> Option<usize>) -> f64 {
+        let rows = self.probabilities.iter().enumerate();
+        let agreed = rows.filter(|(sample, row)| class(*sample) == Some(first_max(row))).count();
+        agreed as f64 / self.probabilities.len().max(1) as f64
+    }
 }
 
 /// Fréchet distance of the normal distributions with the means and covariances of two sets of features (Heusel et al. 2017):
@@ -147,8 +154,11 @@ mod tests {
     #[test]
     fn a_verdict_counts_what_is_sure_and_the_classes() {
         let probabilities = vec![vec![0.95, 0.05], vec![0.2, 0.8], vec![0.9, 0.1]];
-        let verdict = Seen { probabilities, features: Dense { width: 1, values: Vec::new() } }.verdict();
+        let seen = Seen { probabilities, features: Dense { width: 1, values: Vec::new() } };
+        let verdict = seen.verdict();
         assert_eq!((verdict.n, verdict.sure), (3, 1.0 / 3.0));
         assert_eq!(verdict.classes, [2.0 / 3.0, 1.0 / 3.0]);
+        assert_eq!(seen.agreement(|sample| Some(sample % 2)), 1.0);
+        assert_eq!(seen.agreement(|_| Some(1)), 1.0 / 3.0);
     }
 }

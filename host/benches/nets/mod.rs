@@ -51,12 +51,16 @@ fn net(network: Network, batch: usize, device: Device, threads: usize) -> Result
 
 fn gan(device: Device) -> Result<Case> {
     let recipe = recipe("mnist-gan")?;
+    let prior = recipe.prior()?;
     let adversary = recipe.adversary.context("a GAN has an adversary")?;
     let network = Network::new(&recipe.layers, Input::Latent(adversary.latent))?;
     let training = training(128, recipe.training.loss);
     let pair = Pair::new(&network, &adversary, [1, 28, 28], &training, device)?;
-    let mut batch = vec![image(128, [1, 28, 28]), data(&network, 128).swap_remove(0)];
+    let mut latents = data(&network, 128).swap_remove(0);
+    latents.chunks_exact_mut(prior.length).enumerate().for_each(|(i, sample)| prior.choose(sample, i % prior.classes));
+    let mut batch = vec![image(128, [1, 28, 28]), latents];
     batch.extend(masks(pair.masks(), 2 * 128));
+    batch.push(targets(128, prior.classes));
     started(Box::new(pair), &network, batch)
 }
 
@@ -116,10 +120,15 @@ fn data(network: &Network, batch: usize) -> Vec<Vec<f32>> {
     let targets = if network.input() == Input::Image([1, 28, 28]) && outputs == 28 * 28 {
         inputs.clone()
     } else {
-        let target = |at: usize| f32::from(at % outputs.max(2) == at / outputs % outputs.max(2));
-        (0..batch * outputs).map(target).collect()
+        targets(batch, outputs)
     };
     [inputs, targets].into_iter().chain(masks(network.masks(), batch)).collect()
+}
+
+/// Targets of `outputs` values a row: the classes in turn, or of two classes the probability of the second.
+fn targets(batch: usize, outputs: usize) -> Vec<f32> {
+    let target = |at: usize| f32::from(at % outputs.max(2) == at / outputs % outputs.max(2));
+    (0..batch * outputs).map(target).collect()
 }
 
 /// `masks` for `rows` samples.

@@ -6,7 +6,7 @@ use super::testing::tract;
 use super::{Exported, Options, Prefer, export_on, pack_for, read};
 use crate::quantize::float::Evaluator;
 use crate::quantize::{Float, Method, Network};
-use crate::train::gan::Latents;
+use crate::train::gan::{Latents, Prior};
 use crate::twin::Twin;
 use crate::verify;
 use firmware::model::format::{PACKING_DSP, PACKING_MVE};
@@ -30,7 +30,7 @@ fn generator() -> ModelProto {
 }
 
 fn latents() -> Latents {
-    Latents::draw(9, 24, 6, 1.0)
+    Latents::draw(9, 24, Prior { length: 6, spread: 1.0, classes: 0 }, None)
 }
 
 fn exported() -> Exported {

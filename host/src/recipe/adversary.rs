@@ -3,7 +3,7 @@
 use super::check::{Bounds, Checked, LAYER_LIMIT, count, number};
 use super::fault::Step::{self, Key};
 use super::shapes::{Place, last};
-use super::{Fault, Loss, Recipe, Shape, Target};
+use super::{Fault, Loss, Recipe, Shape, Source, Target};
 use crate::graph::{Activation, Layer};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 pub struct Adversary {
     /// Values that the generator reads, each from the standard normal distribution.
     pub latent: usize,
+    /// The first latent values say which class to draw, and the discriminator also learns to tell the classes of the data, which
+    /// the generator's drawings then have to be taken for (Odena et al. 2017, auxiliary classifier GAN).
+    #[serde(default)]
+    pub classes: bool,
     /// Standard deviation of these values once the generator is trained, in place of 1: below, drawings are better and less diverse
     /// (Brock et al. 2019).
     #[serde(default)]
@@ -23,7 +27,7 @@ pub struct Adversary {
     /// The classifier that judges drawings when they are evaluated: name of a model that reads the same data.
     #[serde(default)]
     pub judge: Option<String>,
-    /// The discriminator, which reads images of −1…1 and gives one logit.
+    /// The discriminator, which reads images of −1…1 and gives one logit, and with `classes` one more for each of them.
     pub layers: Vec<Layer>,
 }
 
@@ -31,6 +35,11 @@ impl Adversary {
     /// Standard deviation of the latent values that a trained generator draws from.
     pub fn spread(&self) -> f32 {
         self.spread.unwrap_or(1.0)
+    }
+
+    /// How many classes of `source` the generator is asked for by name; 0 if it is not.
+    pub fn drawn_classes(&self, source: Source) -> usize {
+        if self.classes { source.classes().len() } else { 0 }
     }
 
     /// Learning rate of the discriminator as a multiple of the generator's.
@@ -66,9 +75,17 @@ impl Recipe {
         count(&[Key("adversary"), Key("latent")], "", adversary.latent, 1..=LAYER_LIMIT)?;
         number(&["adversary", "spread"], adversary.spread(), Bounds::Positive)?;
         number(&["adversary", "rate"], adversary.rate(), Bounds::Positive)?;
+        let classes = adversary.drawn_classes(self.data.source);
+        if adversary.latent <= classes {
+            let message = format!("latent is {}, expected more than the {classes} classes", adversary.latent);
+            return Err(Fault { way: vec![Key("adversary"), Key("latent")], message });
+        }
         let shapes = self.walk(&LAYERS, &adversary.layers, image)?;
-        if last(&LAYERS, &shapes)? != (Shape::Flat { length: 1 }) {
-            return Err(Fault { way: LAYERS.to_vec(), message: "the last layer has to give one logit".to_owned() });
+        let shape = last(&LAYERS, &shapes)?;
+        if shape != (Shape::Flat { length: 1 + classes }) {
+            let more = if classes > 0 { format!(" and one for each of the {classes} classes") } else { String::new() };
+            let message = format!("the last layer gives {}, expected one logit{more}", shape.words());
+            return Err(Fault { way: LAYERS.to_vec(), message });
         }
         let linear =
             |layer: &Layer| matches!(layer, Layer::Dense { activation: Activation::Linear, batch_norm: false, .. });

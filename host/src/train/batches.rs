@@ -1,5 +1,6 @@
 //! Batches, prepared in a thread of their own while the step before runs.
 
+use super::gan::Prior;
 use super::seed::{Purpose, generator, mix};
 use super::spans::Spans;
 use crate::dataset::{Images, Samples, Vectors, augment::Augmenter};
@@ -7,11 +8,10 @@ use crate::graph::Mask;
 use crate::recipe::{Recipe, Target};
 use anyhow::{Context, Result};
 use rand::{Rng, seq::SliceRandom};
-use rand_distr::{Distribution, StandardNormal};
 use std::sync::mpsc::{Receiver, SyncSender};
 
-/// The tensors of one batch, as [`Step::batch`](super::step::Step::batch) orders them: inputs, targets, masks; of a GAN, inputs
-/// and latent values.
+/// The tensors of one batch, as [`Step::batch`](super::step::Step::batch) orders them: inputs, targets, masks; of a GAN, inputs,
+/// latent values, masks and, if it draws by classes, labels [N, classes].
 pub type Batch = Vec<Vec<f32>>;
 
 /// Makes the batch of any step; what it makes depends on the recipe's seed and the step alone.
@@ -21,8 +21,10 @@ pub struct Batches<'a> {
     labels: &'a [u8],
     /// Training samples: the first ones.
     samples: usize,
-    /// Values that the net gives for a sample; of a generator, latent values that it draws one from.
+    /// Values that the net gives for a sample.
     outputs: usize,
+    /// What a generator learns to draw from.
+    prior: Option<Prior>,
     masks: &'a [Mask],
 }
 
@@ -55,7 +57,9 @@ impl<'a> Batches<'a> {
             }
             Samples::Vectors(vectors) => Inputs::Vectors(vectors),
         };
-        Ok(Batches { recipe, inputs, labels: data.labels(), samples, outputs, masks })
+        // All of it, however little a trained one is to draw from.
+        let prior = recipe.prior().ok().map(|prior| Prior { spread: 1.0, ..prior });
+        Ok(Batches { recipe, inputs, labels: data.labels(), samples, outputs, prior, masks })
     }
 
     /// Steps an epoch; the samples that fill no batch are dropped (others in each epoch, since the order differs).
@@ -95,7 +99,8 @@ impl<'a> Batches<'a> {
 
     fn fill(&self, step: u64, samples: &[usize], batch: &mut Batch) {
         let seed = self.recipe.training.seed;
-        batch.resize(2 + self.masks.len(), Vec::new());
+        let classes = self.prior.map_or(0, |prior| prior.classes);
+        batch.resize(2 + self.masks.len() + usize::from(classes > 0), Vec::new());
         match &self.inputs {
             Inputs::Images(images, augmenter) => {
                 batch[0].resize(samples.len() * images.size(), 0.0);
@@ -117,11 +122,23 @@ impl<'a> Batches<'a> {
         self.targets(step, samples, &inputs[0], &mut targets[0]);
         for (index, mask) in self.masks.iter().enumerate() {
             // A discriminator reads as many drawn images as real ones.
-            let images = samples.len() * if self.recipe.adversary.is_some() { 2 } else { 1 };
+            let images = samples.len() * if self.prior.is_some() { 2 } else { 1 };
             let size = if mask.shared { 1 } else { images } * mask.shape.iter().product::<usize>();
             batch[2 + index].resize(size, 0.0);
             let counter = step * self.masks.len() as u64 + index as u64;
             dropout(&mut batch[2 + index], mask.rate, &mut generator(seed, Purpose::Dropout, counter));
+        }
+        if classes > 0 {
+            self.one_hot(samples, classes, &mut batch[2 + self.masks.len()]);
+        }
+    }
+
+    /// A row a sample of `classes` values, 1 for its own and 0 for the others.
+    fn one_hot(&self, samples: &[usize], classes: usize, rows: &mut Vec<f32>) {
+        rows.clear();
+        rows.resize(samples.len() * classes, 0.0);
+        for (row, &sample) in rows.chunks_exact_mut(classes).zip(samples) {
+            row[usize::from(self.labels[sample])] = 1.0;
         }
     }
 
@@ -132,18 +149,14 @@ impl<'a> Batches<'a> {
             Target::Class if self.outputs == 1 => {
                 targets.extend(samples.iter().map(|&sample| f32::from(self.labels[sample])));
             }
-            Target::Class => {
-                targets.resize(samples.len() * self.outputs, 0.0);
-                for (row, &sample) in targets.chunks_exact_mut(self.outputs).zip(samples) {
-                    row[usize::from(self.labels[sample])] = 1.0;
-                }
-            }
+            Target::Class => self.one_hot(samples, self.outputs, targets),
             Target::Input => targets.extend_from_slice(inputs),
             // What a generator draws from.
             Target::Sample => {
-                targets.resize(samples.len() * self.outputs, 0.0);
+                let Some(prior) = self.prior else { return };
+                targets.resize(samples.len() * prior.length, 0.0);
                 let mut random = generator(self.recipe.training.seed, Purpose::Latents, step);
-                targets.fill_with(|| StandardNormal.sample(&mut random));
+                prior.fill(targets, step * samples.len() as u64, &mut random);
             }
         }
     }

@@ -24,6 +24,9 @@ struct Report {
     /// The drawings.
     #[serde(flatten)]
     verdict: Verdict,
+    /// Share of the drawings that the judge takes for the class that was to be drawn; of a generator that draws by classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_asked: Option<f64>,
     /// As many test images.
     real: Verdict,
     /// Fréchet distance between the drawings and the test images, in what the judge's last layer reads.
@@ -60,12 +63,14 @@ pub fn run(arguments: &Arguments, found: &Found) -> Result<()> {
     let drawn = Images { pixels: pictures.concat(), labels: vec![0; count], ..test.first(0) };
     let [drawn, real, others] = [&drawn, &test.first(count), &train.first(count)].map(|images| eyes.look(images));
     let (drawn, real, others) = (drawn?, real?, others?);
+    let prior = recipe.prior()?;
     let report = Report {
         model: recipe.name.clone(),
         on: arguments.on.to_string(),
         judge,
         seed,
         verdict: drawn.verdict(),
+        as_asked: (prior.classes > 0).then(|| drawn.agreement(|sample| prior.turn(sample as u64))),
         real: real.verdict(),
         frechet: frechet_distance(&drawn.features, &real.features),
         frechet_real: frechet_distance(&others.features, &real.features),
@@ -96,6 +101,9 @@ fn print(report: &Report, classes: &[String]) {
     );
     let percent = |share: f64| 100.0 * share;
     println!("surer than 0.9 of one class: {:.2} % ({:.2} %)", percent(verdict.sure), percent(real.sure));
+    if let Some(share) = report.as_asked {
+        println!("taken for what was to be drawn: {:.2} %", percent(share));
+    }
     for ((class, drawn), real) in classes.iter().zip(&verdict.classes).zip(&real.classes) {
         println!("  {class}: {:.1} % ({:.1} %)", percent(*drawn), percent(*real));
     }

@@ -4,8 +4,8 @@ use super::{Arguments, Report};
 use crate::commands::{print_json, progress_bar};
 use crate::drawings::draw;
 use crate::recipe::Found;
-use crate::train::gan;
-use anyhow::{Result, ensure};
+use crate::train::gan::{self, Latents};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -22,7 +22,8 @@ pub fn run(arguments: &Arguments, found: &Found, width: usize) -> Result<()> {
     ensure!(arguments.inputs.is_empty(), "{} draws and reads no pictures: `host run {0} --seed N`", arguments.model);
     ensure!(arguments.count > 0, "--count is 0: there is nothing to draw");
     let seed = arguments.seed.unwrap_or(found.recipe.training.seed);
-    let latents = found.recipe.latents(seed, arguments.count)?;
+    let class = arguments.class.as_deref().map(|label| class(found, label)).transpose()?;
+    let latents = Latents::draw(seed, arguments.count, found.recipe.prior()?, class);
     let progress = progress_bar(arguments.count as u64, "drawings");
     let pictures = draw(arguments.on, found, &latents, &progress)?;
     progress.finish_and_clear();
@@ -34,4 +35,13 @@ pub fn run(arguments: &Arguments, found: &Found, width: usize) -> Result<()> {
     }
     println!("drew {} pictures on {} (seed {seed})\nwrote {}", arguments.count, arguments.on, output.display());
     Ok(())
+}
+
+/// Index of the class `label`.
+fn class(found: &Found, label: &str) -> Result<usize> {
+    let known = found.recipe.prior()?.classes > 0;
+    ensure!(known, "{} draws whatever comes: leave --class out", found.recipe.name);
+    let classes = found.recipe.data.source.classes();
+    let index = classes.iter().position(|class| class == label);
+    index.with_context(|| format!("--class {label}: {} draws {}", found.recipe.name, classes.join(", ")))
 }

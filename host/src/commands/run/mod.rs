@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Of a generator: how many drawings
     #[arg(long, default_value_t = 100)]
     count: usize,
+    /// Of a generator that draws by classes: draw this one alone, in place of each in turn
+    #[arg(long, value_name = "LABEL")]
+    class: Option<String>,
     /// Of a model that reads camera frames: writes a PNG with the steps from the first picture to the answer
     #[arg(long, value_name = "PNG")]
     explain: Option<PathBuf>,

@@ -10,6 +10,11 @@
 //! The two steps alternate over one set of parameters: the generator's reads the discriminator's where they are. What the
 //! generator has drawn in its step, the discriminator learns from, so that the generator runs once a step; the drawings are one
 //! update old then, and the dearest forward pass is saved.
+//!
+//! With classes, the first latent values say what to draw, the discriminator has a logit for each class beside the one for real
+//! or drawn, and both nets learn by the sum of two losses: the discriminator to tell the classes of the data, the generator to
+//! draw what is told for the class that it was given (Odena et al. 2017; there, the discriminator also learns from the classes
+//! of drawings, which early on look like none).
 
 mod latents;
 mod samples;
@@ -17,7 +22,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use latents::Latents;
+pub use latents::{Latents, Prior};
 pub use samples::{draw, pixels, save, save_samples};
 
 use super::batches::Batch;
@@ -35,6 +40,8 @@ use std::iter;
 pub struct Pair {
     generator: Net,
     discriminator: Net,
+    /// Whether the batches have the labels of their images.
+    labelled: bool,
     /// The discriminator's network, and the seed of its weights.
     judge: Network,
     seed: u64,
@@ -59,7 +66,8 @@ impl Pair {
             let (mut generator, mut discriminator) = (generator?, discriminator?);
             generator.stepper.read_parameters(&discriminator.stepper, &discriminator.step)?;
             generator.stepper.give(steps::FAKES, &mut discriminator.stepper, &discriminator.step)?;
-            Ok(Pair { generator, discriminator, judge: judge.clone(), seed: training.seed })
+            let labelled = judge.outputs() > 1;
+            Ok(Pair { generator, discriminator, labelled, judge: judge.clone(), seed: training.seed })
         };
         captured_if_possible(build, |pair| vec![&mut pair.generator.stepper, &mut pair.discriminator.stepper])
     }
@@ -105,16 +113,17 @@ impl Learner for Pair {
 
     /// The generator's step on the batch's latent values, then the discriminator's on its images and what the generator drew.
     fn step(&mut self, batch: &Batch, number: u64, factor: f64) -> Result<Measured> {
-        let [images, latents, masks @ ..] = batch.as_slice() else {
+        let [images, latents, others @ ..] = batch.as_slice() else {
             bail!("a GAN's batch has images and latent values")
         };
         let scalars = self.generator.step.scalar_values(number, factor);
-        // The rows of the drawn images.
+        // Of the masks, the rows of the drawn images; the labels are those of the others.
+        let masks = &others[..others.len() - usize::from(self.labelled)];
         let halves = masks.iter().map(|mask| &mask[mask.len() / 2..]);
         let given: Vec<&[f32]> = iter::once(latents.as_slice()).chain(halves).collect();
         let deceiving = self.generator.stepper.run(&given, &scalars)?;
         let scalars = self.discriminator.step.scalar_values(number, factor);
-        let given: Vec<&[f32]> = iter::once(images).chain(masks).map(Vec::as_slice).collect();
+        let given: Vec<&[f32]> = iter::once(images).chain(others).map(Vec::as_slice).collect();
         let telling = self.discriminator.stepper.run(&given, &scalars)?;
         // A discriminator that diverges ends the run as well.
         let loss = if telling.loss.is_finite() { deceiving.loss } else { telling.loss };

@@ -1,6 +1,6 @@
 //! Looking at what a generator draws.
 
-use super::Latents;
+use super::{Latents, Prior};
 use crate::picture;
 use crate::runtime::Inference;
 use anyhow::{Result, bail};
@@ -26,19 +26,12 @@ pub fn draw(model: &mut Inference, latents: &Latents) -> Result<Vec<Vec<f32>>> {
     Ok(drawn)
 }
 
-/// Writes a PNG of 10 × 10 drawings of `model` for the latent values of `seed`.
+/// Writes a PNG of 10 × 10 drawings of `model`, of images that are `width` pixels wide, for the latent values of `seed`.
 ///
 /// # Errors
 /// Those of [`draw`]; if the file cannot be written.
-pub fn save_samples(
-    path: &Path,
-    model: &mut Inference,
-    latent: usize,
-    spread: f32,
-    seed: u64,
-    width: usize,
-) -> Result<()> {
-    let latents = Latents::draw(seed, SIDE * SIDE, latent, spread);
+pub fn save_samples(path: &Path, model: &mut Inference, prior: Prior, seed: u64, width: usize) -> Result<()> {
+    let latents = Latents::draw(seed, SIDE * SIDE, prior, None);
     let drawn = draw(model, &latents)?;
     let pictures: Vec<Vec<u8>> = drawn.iter().map(|values| pixels(values)).collect();
     save(path, &pictures, width)

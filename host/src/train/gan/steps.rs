@@ -1,5 +1,6 @@
 //! The two step graphs of a GAN.
 
+use super::Prior;
 use crate::graph::{Graph, Input, Network, Range, Value, loss};
 use crate::recipe::{Loss, Training};
 use crate::train::step::{Draft, Step};
@@ -16,9 +17,10 @@ const DISCRIMINATOR: &str = "discriminator.";
 /// | step | reads | gives beside the next state |
 /// |---|---|---|
 /// | generator | its state, `latents` [N, L], the discriminator's masks [N, …] and parameters | `fakes` [N, C, H, W] in −1…1; `loss` −ln D(fake); `measure`, how many are taken for real |
-/// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, its masks [2N, …], `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
+/// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, its masks [2N, …], with classes `labels` [N, K], `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
 ///
-/// D is the sigmoid of the discriminator's logit; both losses are means. The averages, where the recipe keeps some, are of the
+/// D is the sigmoid of the discriminator's first logit; both losses are means, to which the cross-entropy of the other logits is
+/// added where there are some: with the class that was to be drawn, and with that of the real images. The averages, where the recipe keeps some, are of the
 /// generator's parameters alone: they are what is exported. The discriminator learns `rate` times as fast.
 pub fn build(
     generator: &Network,
@@ -42,9 +44,16 @@ fn generators(generator: &Network, judge: &Network, training: &Training) -> Resu
     let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
     let fakes = draft.forward(&mut graph, inputs[0], &[])?;
     graph.output(FAKES, fakes)?;
-    let logits = judge.forward_training(&mut graph, fakes, &frozen, &inputs[1..])?.outputs;
+    let outputs = judge.forward_training(&mut graph, fakes, &frozen, &inputs[1..])?.outputs;
+    let (logits, classes) = apart(&mut graph, outputs, judge.outputs())?;
     let real = graph.constant(&[training.batch, 1], &vec![1.0; training.batch]);
-    let (loss, measure) = judged(&mut graph, logits, real)?;
+    let (mut loss, measure) = judged(&mut graph, logits, real)?;
+    if let Some(classes) = classes {
+        let chosen = columns(&mut graph, inputs[0], 0..judge.outputs() - 1)?;
+        let chosen = graph.scale(chosen, 1.0 / Prior::CHOSEN)?;
+        let missed = loss::cross_entropy(&mut graph, classes, chosen, 0.0)?;
+        loss = graph.add(loss, missed)?;
+    }
     draft.finish(graph, batch, loss, measure)
 }
 
@@ -55,6 +64,10 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
     let shape = [&[training.batch], shape.as_slice()].concat();
     let mut batch = vec![("inputs".to_owned(), shape.clone())];
     batch.extend(masks(judge, 2 * training.batch));
+    let labelled = judge.outputs() > 1;
+    if labelled {
+        batch.push(("labels".to_owned(), vec![training.batch, judge.outputs() - 1]));
+    }
     // Behind what the batch gives, since the generator's step gives it.
     batch.push((FAKES.to_owned(), shape));
     let inputs = batch.iter().map(|(name, shape)| graph.input(name, shape)).collect::<Result<Vec<_>>>()?;
@@ -62,7 +75,8 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
     let doubled = graph.scale(inputs[0], 2.0)?;
     let one = graph.scalar(1.0);
     let images = graph.sub(doubled, one)?;
-    let [_, masks @ .., fakes] = inputs.as_slice() else { bail!("a discriminator sees images and drawings") };
+    let [_, others @ .., fakes] = inputs.as_slice() else { bail!("a discriminator sees images and drawings") };
+    let (masks, labels) = others.split_at(others.len() - usize::from(labelled));
     let n = training.batch;
     // Each kind passes alone: a batch norm over both would tell them apart by what else is in the batch.
     let judged_half = |draft: &mut Draft<'_>, graph: &mut Graph, x: Value, start: usize| {
@@ -72,9 +86,15 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
     };
     let of_fakes = judged_half(&mut draft, &mut graph, *fakes, n)?;
     let of_images = judged_half(&mut draft, &mut graph, images, 0)?;
+    let (of_images, classes) = apart(&mut graph, of_images, judge.outputs())?;
+    let (of_fakes, _) = apart(&mut graph, of_fakes, judge.outputs())?;
     let logits = graph.concat(&[of_images, of_fakes], 0)?;
     let targets = graph.constant(&[2 * n, 1], &[vec![real; n], vec![0.0; n]].concat());
-    let (loss, measure) = judged(&mut graph, logits, targets)?;
+    let (mut loss, measure) = judged(&mut graph, logits, targets)?;
+    if let (Some(classes), [labels]) = (classes, labels) {
+        let missed = loss::cross_entropy(&mut graph, classes, *labels, 0.0)?;
+        loss = graph.add(loss, missed)?;
+    }
     let share = graph.scale(measure, 0.5)?;
     draft.finish(graph, batch, loss, share)
 }
@@ -82,6 +102,19 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
 /// Names and shapes of the dropout masks of `judge` for `rows` images.
 fn masks(judge: &Network, rows: usize) -> impl Iterator<Item = (String, Vec<usize>)> {
     judge.masks().iter().map(move |mask| (mask.name.clone(), [&[rows], mask.shape.as_slice()].concat()))
+}
+
+/// Of `outputs` [N, width], the logit for real or drawn [N, 1], and those of the classes [N, width − 1] where there are some.
+fn apart(graph: &mut Graph, outputs: Value, width: usize) -> Result<(Value, Option<Value>)> {
+    if width == 1 {
+        return Ok((outputs, None));
+    }
+    Ok((columns(graph, outputs, 0..1)?, Some(columns(graph, outputs, 1..width)?)))
+}
+
+/// Columns of a matrix.
+fn columns(graph: &mut Graph, matrix: Value, range: std::ops::Range<usize>) -> Result<Value> {
+    graph.slice(matrix, &[Range { axis: 1, start: range.start, end: range.end, step: 1 }])
 }
 
 /// Binary cross-entropy of `logits` [N, 1] with `targets`, and how many have the right sign.

@@ -1,8 +1,9 @@
 //! A GAN of a few parameters, whole.
 
 use super::*;
-use crate::dataset::{Dataset, Images};
+use crate::dataset::{Dataset, Images, Samples};
 use crate::recipe::Recipe;
+use crate::runtime::Inference;
 use crate::train::step::Kind;
 use crate::train::{Options, Summary, run};
 use std::path::Path;
@@ -43,16 +44,12 @@ fn dataset() -> Dataset {
 }
 
 fn train(recipe: &Recipe, directory: &Path, resume: bool) -> Result<Summary> {
-    run(&Options {
-        recipe,
-        dataset: &dataset(),
-        device: Device::Cpu,
-        init: None,
-        resume,
-        directory,
-        stop: &AtomicBool::new(false),
-        show: false,
-    })
+    run(&options(recipe, &dataset(), directory, resume))
+}
+
+fn options<'a>(recipe: &'a Recipe, dataset: &'a Dataset, directory: &'a Path, resume: bool) -> Options<'a> {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    Options { recipe, dataset, device: Device::Cpu, init: None, resume, directory, stop: &NEVER, show: false }
 }
 
 fn pair(recipe: &Recipe) -> (Network, Pair) {
@@ -63,7 +60,7 @@ fn pair(recipe: &Recipe) -> (Network, Pair) {
 }
 
 fn batch() -> Batch {
-    let latents = Latents::draw(1, 8, 5, 1.0);
+    let latents = Latents::draw(1, 8, recipe().prior().unwrap(), None);
     vec![dataset().train.images().unwrap().nchw(0..8), (0..8).flat_map(|index| latents.real(index)).collect()]
 }
 
@@ -139,4 +136,81 @@ fn a_run_that_diverges_stops_and_names_the_last_good_checkpoint() {
     let error = train(&recipe, &folder.path().join("wild"), false).unwrap_err().to_string();
     assert!(error.starts_with("the loss is ") && error.contains("lower the learning rate"), "{error}");
     assert_eq!(std::fs::read(folder.path().join("checkpoint")).unwrap(), good);
+}
+
+/// The recipe, four times as wide, with a class to draw among the latent values.
+fn by_classes() -> Recipe {
+    let widths = [
+        ("units = 32", "units = 128"),
+        ("channels = 2", "channels = 8"),
+        ("filters = 3", "filters = 12"),
+        ("filters = 4", "filters = 16"),
+        ("units = 1 }", "units = 11 }"),
+        ("latent = 5", "latent = 15, classes = true"),
+    ];
+    let wide = |recipe: String, (from, to): (&str, &str)| recipe.replace(from, to);
+    toml::from_str(&widths.into_iter().fold(RECIPE.to_owned(), wide)).unwrap()
+}
+
+#[test]
+fn the_classes_are_a_part_of_both_losses() {
+    let recipe = by_classes();
+    let (network, mut pair) = pair(&recipe);
+    let mut state = pair.initial_state(&crate::train::initial(&network, 1));
+    let bias = pair.tensors().iter().position(|tensor| tensor.name == "discriminator.dense1.bias").unwrap();
+    for (tensor, values) in pair.tensors().iter().zip(&mut state) {
+        if tensor.name.starts_with("discriminator.") {
+            values.fill(0.0);
+        }
+    }
+    pair.set_state(&state).unwrap();
+    // Four images of class 0, four of class 7.
+    let labels = (0..80).map(|i| if i % 10 == if i < 40 { 0 } else { 7 } { 1.0 } else { 0.0 }).collect();
+    let latents = Latents::draw(1, 8, recipe.prior().unwrap(), None);
+    let latents = (0..8).flat_map(|index| latents.real(index)).collect();
+    let batch: Batch = vec![dataset().train.images().unwrap().nchw(0..8), latents, labels];
+    // Zeros say a half and a tenth to all.
+    let measured = pair.step(&batch, 1, 1.0).unwrap();
+    assert!((measured.loss - 2_f32.ln() - 10_f32.ln()).abs() < 1e-5, "{measured:?}");
+    // Adam's first step goes by the sign: the classes that there were rise.
+    for (class, moved) in pair.state().unwrap()[bias][1..].iter().enumerate() {
+        assert_eq!(*moved > 0.0, [0, 7].contains(&class), "class {class} by {moved}");
+    }
+    // A discriminator that always says class 3 misses all but one of the eight drawings.
+    state[bias][1 + 3] = 50.0;
+    pair.set_state(&state).unwrap();
+    let measured = pair.step(&batch, 1, 1.0).unwrap();
+    assert!((measured.loss - 2_f32.ln() - 50.0 * 7.0 / 8.0).abs() < 1e-3, "{measured:?}");
+}
+
+#[test]
+fn a_generator_learns_to_draw_what_it_is_asked_for() {
+    // Classes are the square's row, in the left half and in the right one.
+    let Dataset { mut train, .. } = dataset();
+    let Samples::Images(images) = &mut train else { panic!("images") };
+    images.labels = (0..40).map(|sample| sample % 5 + 5 * u8::from(sample / 8 > 2)).collect();
+    let data = Dataset::of_images(images.clone(), images.clone(), (0..10).map(|class| class.to_string()).collect());
+    let mut recipe = by_classes();
+    (recipe.training.epochs, recipe.training.optimizer) = (100, recipe.training.optimizer.at(0.01));
+    let folder = tempfile::tempdir().unwrap();
+    let model = run(&options(&recipe, &data, folder.path(), false)).unwrap().model.unwrap();
+    let mut model = Inference::from_bytes(&std::fs::read(model).unwrap()).unwrap();
+    // Row and column around which the drawings of a class are bright.
+    let mut centre = |class: usize| {
+        let drawn = draw(&mut model, &Latents::draw(3, 50, recipe.prior().unwrap(), Some(class))).unwrap();
+        let [mut row, mut column, mut sum] = [0.0; 3];
+        for (index, value) in drawn.iter().flat_map(|drawing| drawing.iter().enumerate()) {
+            row += (index / 8) as f32 * (value + 1.0);
+            column += (index % 8) as f32 * (value + 1.0);
+            sum += value + 1.0;
+        }
+        [row / sum, column / sum]
+    };
+    let centres: Vec<[f32; 2]> = (0..10).map(&mut centre).collect();
+    // The squares' rows lie around 1 to 5; their columns around 1, 2 and 3 on the left, 4 and 5 on the right.
+    for (class, centre) in centres.iter().enumerate() {
+        assert!((centre[0] - (1 + class % 5) as f32).abs() < 0.5, "{class}: {centres:?}");
+    }
+    let column = |half: usize| centres[half..half + 5].iter().map(|centre| centre[1]).sum::<f32>() / 5.0;
+    assert!(column(5) - column(0) > 1.5, "{centres:?}");
 }
