@@ -22,7 +22,7 @@ layers = [
     { type = "dense", units = 5, activation = "relu" },
     { type = "dense", units = 3 },
 ]
-training = { epochs = 200, batch = 16, seed = 5, freeze = true, loss = { type = "cross-entropy" }, optimizer = { type = "adam", rate = 0.01 } }
+training = { epochs = 200, batch = 16, seed = 5, freeze = true, temperature = true, loss = { type = "cross-entropy" }, optimizer = { type = "adam", rate = 0.01 } }
 "#;
 
 /// Name, shape, values.
@@ -110,6 +110,7 @@ fn the_head_learns_on_convolutions_that_stay_as_they_are() {
     let summary = run(&weights, &directory).unwrap();
     let last = summary.epochs.last().unwrap();
     assert!(last.validation.unwrap().accuracy.unwrap() > 0.9, "it learns: {last:?}");
+    assert!(summary.temperature.is_some());
     // The first convolution reads plain pixels now: red was divided by 0.229.
     assert!((trained(&summary, "conv1.weight")[0] - given[0].2[0] / 0.229).abs() < 1e-5);
     assert_eq!(trained(&summary, "conv2.weight"), given[2].2);

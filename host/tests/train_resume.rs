@@ -2,7 +2,7 @@
 
 use host::dataset::{Dataset, Images};
 use host::recipe::Recipe;
-use host::runtime::Device;
+use host::runtime::{Device, Inference};
 use host::train::{self, Options, Summary};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,4 +161,35 @@ fn a_network_that_does_not_fit_the_data_is_refused() {
     let mut greedy = recipe();
     greedy.data.validation = 75;
     assert!(refused(&greedy).contains("do not fill a batch of 8"), "{}", refused(&greedy));
+}
+
+/// A temperature is found once the weights are: it scales the logits, and a finished run gets one without a step.
+#[test]
+fn a_temperature_divides_the_logits_of_the_finished_net() {
+    let never = AtomicBool::new(false);
+    for batch_norm in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let layer = format!("units = 3, batch-norm = {batch_norm} }},");
+        let mut recipe: Recipe = toml::from_str(&RECIPE.replace("units = 3 },", &layer)).unwrap();
+        let plain = run(&recipe, folder.path(), false, &never).unwrap();
+        assert_eq!(plain.temperature, None);
+        let logits = |path: &Path| {
+            let dataset = dataset();
+            let inputs = dataset.test.images().unwrap().nchw(0..80);
+            let mut model = Inference::from_bytes(&std::fs::read(path).unwrap()).unwrap();
+            model.run(&[("input", &[80, 1, 8, 8], &inputs)]).unwrap().swap_remove(0).2
+        };
+        let before = logits(&plain.model.unwrap());
+        recipe.training.temperature = true;
+        let tempered = run(&recipe, folder.path(), true, &never).unwrap();
+        let temperature = tempered.temperature.unwrap() as f32;
+        // Smoothed labels leave a net that is right too unsure.
+        assert!(temperature < 0.9, "{temperature}");
+        for (before, after) in before.iter().zip(logits(&tempered.model.unwrap())) {
+            assert!(
+                (before / temperature - after).abs() < 1e-4 * (1.0 + after.abs()),
+                "{before} {after} {temperature}"
+            );
+        }
+    }
 }

@@ -127,7 +127,10 @@ fn data(network: &Network, batch: usize) -> Vec<Vec<f32>> {
 
 /// Targets of `outputs` values a row: the classes in turn, or of two classes the probability of the second.
 fn targets(batch: usize, outputs: usize) -> Vec<f32> {
-    let target = |at: usize| f32::from(at % outputs.max(2) == at / outputs % outputs.max(2));
+    let target = |at: usize| match outputs {
+        1 => (at % 2) as f32,
+        _ => f32::from(at % outputs == at / outputs % outputs),
+    };
     (0..batch * outputs).map(target).collect()
 }
 

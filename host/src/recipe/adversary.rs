@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Adversary {
-    /// Values that the generator reads, each from the standard normal distribution.
+    /// Values that the generator reads, from the standard normal distribution but for those that name a class.
     pub latent: usize,
     /// The first latent values say which class to draw, and the discriminator also learns to tell the classes of the data, which
     /// the generator's drawings then have to be taken for (Odena et al. 2017, auxiliary classifier GAN).
     #[serde(default)]
     pub classes: bool,
-    /// Standard deviation of these values once the generator is trained, in place of 1: below, drawings are better and less diverse
+    /// Standard deviation of the normal values once the generator is trained, in place of 1: below, drawings are better and less diverse
     /// (Brock et al. 2019).
     #[serde(default)]
     pub spread: Option<f32>,
@@ -32,7 +32,7 @@ pub struct Adversary {
 }
 
 impl Adversary {
-    /// Standard deviation of the latent values that a trained generator draws from.
+    /// Standard deviation of the normal values that a trained generator draws from.
     pub fn spread(&self) -> f32 {
         self.spread.unwrap_or(1.0)
     }
@@ -72,14 +72,11 @@ impl Recipe {
             _ => return fault("training", "a generator needs `loss = { type = \"adversarial\" }`"),
         };
         let (adversary, image) = adversary;
-        count(&[Key("adversary"), Key("latent")], "", adversary.latent, 1..=LAYER_LIMIT)?;
+        let classes = adversary.drawn_classes(self.data.source);
+        // Beside the class, there has to be something to draw from.
+        count(&[Key("adversary"), Key("latent")], "", adversary.latent, classes + 1..=LAYER_LIMIT)?;
         number(&["adversary", "spread"], adversary.spread(), Bounds::Positive)?;
         number(&["adversary", "rate"], adversary.rate(), Bounds::Positive)?;
-        let classes = adversary.drawn_classes(self.data.source);
-        if adversary.latent <= classes {
-            let message = format!("latent is {}, expected more than the {classes} classes", adversary.latent);
-            return Err(Fault { way: vec![Key("adversary"), Key("latent")], message });
-        }
         let shapes = self.walk(&LAYERS, &adversary.layers, image)?;
         let shape = last(&LAYERS, &shapes)?;
         if shape != (Shape::Flat { length: 1 + classes }) {

@@ -44,11 +44,11 @@ impl Recipe {
             self.check_held_back("early-stopping", "judges by")?;
         }
         if self.training.temperature {
-            self.check_held_back("temperature", "is fitted on")?;
             if !matches!(self.training.loss, Loss::CrossEntropy { .. }) {
                 let message = "temperature divides logits: it needs the loss cross-entropy".to_owned();
                 return Err(Fault { way: vec![Key("training"), Key("temperature")], message });
             }
+            self.check_held_back("temperature", "is fitted on")?;
         }
         self.check_stages()?;
         self.check_text()?;

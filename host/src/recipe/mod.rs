@@ -270,7 +270,7 @@ pub enum Loss {
     /// Binary cross-entropy of a sigmoid, mean over batch and outputs: of an autoencoder, or of two classes.
     BinaryCrossEntropy,
     /// Of a GAN: binary cross-entropy of the discriminator, which learns to say `real` for samples and 0 for drawings; the
-    /// generator learns to be told 1.
+    /// generator learns to be told 1. Where the adversary tells classes, their softmax cross-entropy is added to both.
     Adversarial {
         /// Below 1, it keeps the discriminator from growing too sure (Salimans et al. 2016).
         #[serde(default = "whole")]

@@ -182,3 +182,19 @@ fn a_copied_recipe_with_its_old_name_is_refused() {
     let error = find_from(root.path(), "mine").unwrap_err().to_string();
     assert!(error.contains("name is `mnist-cnn`, expected `mine`"), "{error}");
 }
+
+#[test]
+fn a_generator_by_classes_needs_room_for_them_on_both_sides() {
+    const GAN: &str = include_str!("../../../models/mnist-gan/recipe.toml");
+    let cases = [
+        ("latent = 128", "latent = 10", "latent is 10, expected 11 to 65536"),
+        ("units = 11", "units = 1", "expected one logit and one for each of the 10 classes"),
+        ("classes = true", "classes = false", "the last layer gives 11 values, expected one logit"),
+        ("ema = 0.999", "temperature = true", "temperature divides logits: it needs the loss cross-entropy"),
+    ];
+    for (old, new, message) in cases {
+        assert!(GAN.contains(old), "{old}");
+        let error = Recipe::parse(&GAN.replacen(old, new, 1), "recipe.toml").unwrap_err().to_string();
+        assert!(error.starts_with("recipe.toml:") && error.contains(message), "{new}: {error}");
+    }
+}

@@ -39,7 +39,7 @@ impl<'a> Batches<'a> {
     /// Batches of the first `samples` of `data`, with dropout masks for `masks`.
     ///
     /// # Errors
-    /// Texts, and a recipe that does not say how they are read.
+    /// Texts, and a recipe that does not say how they are read; drawings, and one without an adversary.
     pub fn new(
         recipe: &'a Recipe,
         data: &'a Samples,
@@ -58,7 +58,8 @@ impl<'a> Batches<'a> {
             Samples::Vectors(vectors) => Inputs::Vectors(vectors),
         };
         // All of it, however little a trained one is to draw from.
-        let prior = recipe.prior().ok().map(|prior| Prior { spread: 1.0, ..prior });
+        let prior = (recipe.data.target == Target::Sample).then(|| recipe.prior()).transpose()?;
+        let prior = prior.map(|prior| Prior { spread: 1.0, ..prior });
         Ok(Batches { recipe, inputs, labels: data.labels(), samples, outputs, prior, masks })
     }
 
@@ -153,7 +154,7 @@ impl<'a> Batches<'a> {
             Target::Input => targets.extend_from_slice(inputs),
             // What a generator draws from.
             Target::Sample => {
-                let Some(prior) = self.prior else { return };
+                let prior = self.prior.expect("it is there for this target, see new");
                 targets.resize(samples.len() * prior.length, 0.0);
                 let mut random = generator(self.recipe.training.seed, Purpose::Latents, step);
                 prior.fill(targets, step * samples.len() as u64, &mut random);

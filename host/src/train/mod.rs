@@ -11,7 +11,8 @@
 //! Everything random depends on the recipe's seed and a counter alone, so that a resumed run equals one that never stopped,
 //! bit for bit on the CPU. Exported are the moving averages of the weights after the last step (the weights themselves if
 //! the recipe keeps none), not those of the best epoch: the schedule ends where the weights are best. A recipe that says
-//! `early-stopping` gets those of the epoch that did best on the held-back samples. A recipe with an adversary trains a GAN
+//! `early-stopping` gets those of the epoch that did best on the held-back samples, and one that says `temperature` logits
+//! divided by one ([`temperature`]); scores are those of the logits as they were. A recipe with an adversary trains a GAN
 //! ([`gan`]), and leaves a grid of its drawings in `samples/` at each epoch's end.
 
 mod batches;
@@ -125,9 +126,9 @@ fn stages_of(options: &Options<'_>) -> Result<Summary> {
         epochs.extend(run.progress.epochs.clone());
         let is_last = index + 1 == stages.len();
         if !finished || is_last {
-            let (model, temperature) = if finished { run.export(options)? } else { (None, None) };
+            let (model, temperature) = finished.then(|| run.export(options)).transpose()?.unzip();
             let (provider, checkpoint) = (run.learner.provider(), stage.checkpoint());
-            return Ok(Summary { provider, steps, epochs, model, temperature, checkpoint });
+            return Ok(Summary { provider, steps, epochs, model, temperature: temperature.flatten(), checkpoint });
         }
         weights = Some(run.weights()?);
     }
@@ -345,7 +346,7 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the float model; where it is, and its temperature if the recipe wants one.
-    fn export(&self, options: &Options<'_>) -> Result<(Option<PathBuf>, Option<f64>)> {
+    fn export(&self, options: &Options<'_>) -> Result<(PathBuf, Option<f64>)> {
         let recipe = serde_json::to_vec_pretty(options.recipe)?;
         write_atomically(&options.directory.join("recipe.json"), &recipe)?;
         let path = options.directory.join(format!("{}.onnx", options.recipe.name));
@@ -353,13 +354,13 @@ impl<'a> Run<'a> {
         let temperature = if options.recipe.training.temperature {
             let rows = self.held_back(&self.onnx(&weights)?)?;
             let temperature = temperature::fit(&rows, &options.dataset.train, self.samples);
-            self.network.scale_outputs(&mut weights, (1.0 / temperature) as f32);
+            self.network.scale_outputs(&mut weights, (1.0 / temperature) as f32)?;
             Some(temperature)
         } else {
             None
         };
         write_atomically(&path, &self.onnx(&weights)?)?;
-        Ok((Some(path), temperature))
+        Ok((path, temperature))
     }
 
     fn last_good(&self) -> String {

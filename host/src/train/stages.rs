@@ -40,8 +40,9 @@ impl Stage {
 
 /// The stages of `recipe`, at least one; the first lies in `directory`, the others in folders there.
 pub fn of(recipe: &Recipe, directory: &Path) -> Vec<Stage> {
-    // Not part of what a stage is: those that follow may change without it.
+    // Not part of what a stage is: those that follow, and what is made of the finished net, may change without it.
     let mut next = Recipe { stages: Vec::new(), ..recipe.clone() };
+    next.training.temperature = false;
     let mut stages = vec![Stage { recipe: next.clone(), directory: directory.to_owned(), codes: false }];
     for (index, stage) in recipe.stages.iter().enumerate() {
         next.training.epochs = stage.epochs;

@@ -79,13 +79,15 @@ struct Reconstruction {
 pub fn run(arguments: Arguments) -> Result<()> {
     let found = recipe::find(&arguments.model)?;
     let source = found.recipe.data.source;
+    let draws = found.recipe.data.target == Target::Sample;
+    ensure!(draws || arguments.class.is_none(), "{} draws nothing: --class is not for it", arguments.model);
     let Some([height, width, _]) = source.image() else {
         let container = read(&found.artifacts().container())?;
         let mut model = text::Model::new(found.recipe.name, arguments.on, container, source.classes())?;
         let texts: Vec<_> = arguments.inputs.iter().map(|text| text.to_string_lossy().into_owned()).collect();
         return if texts.is_empty() { model.lines() } else { model.texts(&texts, arguments.json) };
     };
-    if found.recipe.data.target == Target::Sample {
+    if draws {
         return draw::run(&arguments, &found, width);
     }
     ensure!(!arguments.inputs.is_empty(), "no picture is given: `host run {} PICTURE…`", arguments.model);

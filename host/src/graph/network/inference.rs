@@ -3,7 +3,7 @@
 use super::{Input, Network, Parameter, Stage, Weighted, activate, simple};
 use crate::graph::builder::{Graph, Value};
 use crate::graph::model::Batch;
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 impl Network {
     /// Adds the nodes from `x` (images [N, C, H, W], latent values [N, L] or tokens [N, T]) to the outputs [N, K], or images, one
@@ -58,12 +58,16 @@ impl Network {
         Ok(graph.to_bytes(Batch::Symbolic))
     }
 
-    /// Multiplies what the last layer, a dense one, gives by `factor`, which must be positive: its weights and bias in `weights`,
-    /// or its batch norm's scale and shift.
-    pub fn scale_outputs(&self, weights: &mut [Vec<f32>], factor: f32) {
-        let Some(Stage::Dense { layer }) = self.stages.last() else { return };
+    /// Multiplies what the last layer, a dense one, gives before its activation by `factor`: its weights and bias in `weights`, or
+    /// its batch norm's scale and shift.
+    ///
+    /// # Errors
+    /// A last layer of another kind.
+    pub fn scale_outputs(&self, weights: &mut [Vec<f32>], factor: f32) -> Result<()> {
+        let Some(Stage::Dense { layer }) = self.stages.last() else { bail!("the last layer is not dense") };
         let first = layer.weights + usize::from(layer.norm);
         weights[first..first + 2].iter_mut().flatten().for_each(|weight| *weight *= factor);
+        Ok(())
     }
 
     /// Parameter number `index` as the float model holds it, where that differs from training: name, shape, values.

@@ -1,4 +1,4 @@
-//! What a trained generator draws from.
+//! What a generator draws from.
 
 use crate::dataset::Images;
 use crate::export::inputs::Inputs;
@@ -21,7 +21,8 @@ pub struct Prior {
 }
 
 impl Prior {
-    /// What stands for the class to draw: as much as three normal values, so that it is not lost among them.
+    /// What stands for the class to draw: large beside a normal value, so that it is not lost among them, and small enough for
+    /// [`Latents`].
     pub const CHOSEN: f32 = 2.0;
 
     /// Fills `samples`, one after the other, whose numbers are `first` and those behind it. Classes take turns.

@@ -33,15 +33,13 @@ use super::weights::discriminators;
 use crate::graph::{Input, Mask, Network};
 use crate::recipe::{Adversary, Training};
 use crate::runtime::{Device, Provider};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use std::iter;
 
 /// A generator and its adversary.
 pub struct Pair {
     generator: Net,
     discriminator: Net,
-    /// Whether the batches have the labels of their images.
-    labelled: bool,
     /// The discriminator's network, and the seed of its weights.
     judge: Network,
     seed: u64,
@@ -66,8 +64,7 @@ impl Pair {
             let (mut generator, mut discriminator) = (generator?, discriminator?);
             generator.stepper.read_parameters(&discriminator.stepper, &discriminator.step)?;
             generator.stepper.give(steps::FAKES, &mut discriminator.stepper, &discriminator.step)?;
-            let labelled = judge.outputs() > 1;
-            Ok(Pair { generator, discriminator, labelled, judge: judge.clone(), seed: training.seed })
+            Ok(Pair { generator, discriminator, judge: judge.clone(), seed: training.seed })
         };
         captured_if_possible(build, |pair| vec![&mut pair.generator.stepper, &mut pair.discriminator.stepper])
     }
@@ -116,10 +113,11 @@ impl Learner for Pair {
         let [images, latents, others @ ..] = batch.as_slice() else {
             bail!("a GAN's batch has images and latent values")
         };
+        let (count, labels) = (self.judge.masks().len(), usize::from(steps::classes(&self.judge) > 0));
+        ensure!(others.len() == count + labels, "a GAN's batch has {count} masks and {labels} tensors of labels");
         let scalars = self.generator.step.scalar_values(number, factor);
-        // Of the masks, the rows of the drawn images; the labels are those of the others.
-        let masks = &others[..others.len() - usize::from(self.labelled)];
-        let halves = masks.iter().map(|mask| &mask[mask.len() / 2..]);
+        // The rows of the drawn images. Labels are of the real ones, and for the discriminator alone.
+        let halves = others[..count].iter().map(|mask| &mask[mask.len() / 2..]);
         let given: Vec<&[f32]> = iter::once(latents.as_slice()).chain(halves).collect();
         let deceiving = self.generator.stepper.run(&given, &scalars)?;
         let scalars = self.discriminator.step.scalar_values(number, factor);

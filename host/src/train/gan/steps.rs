@@ -17,11 +17,12 @@ const DISCRIMINATOR: &str = "discriminator.";
 /// | step | reads | gives beside the next state |
 /// |---|---|---|
 /// | generator | its state, `latents` [N, L], the discriminator's masks [N, …] and parameters | `fakes` [N, C, H, W] in −1…1; `loss` −ln D(fake); `measure`, how many are taken for real |
-/// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, its masks [2N, …], with classes `labels` [N, K], `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
+/// | discriminator | its state, `inputs` [N, C, H, W] in 0…1, its masks [2N, …], `labels` [N, K] if it tells K classes, `fakes` | `loss`, binary cross-entropy; `measure`, how many of the N real and N drawn images it tells rightly, halved |
 ///
-/// D is the sigmoid of the discriminator's first logit; both losses are means, to which the cross-entropy of the other logits is
-/// added where there are some: with the class that was to be drawn, and with that of the real images. The averages, where the recipe keeps some, are of the
-/// generator's parameters alone: they are what is exported. The discriminator learns `rate` times as fast.
+/// D is the sigmoid of the discriminator's first logit; both losses are means. Where it tells classes, the cross-entropy of the
+/// other logits is added: the generator's with the class that was to be drawn, its own with that of the real images. The averages,
+/// where the recipe keeps some, are of the generator's parameters alone: they are what is exported. The discriminator learns
+/// `rate` times as fast.
 pub fn build(
     generator: &Network,
     judge: &Network,
@@ -45,14 +46,14 @@ fn generators(generator: &Network, judge: &Network, training: &Training) -> Resu
     let fakes = draft.forward(&mut graph, inputs[0], &[])?;
     graph.output(FAKES, fakes)?;
     let outputs = judge.forward_training(&mut graph, fakes, &frozen, &inputs[1..])?.outputs;
-    let (logits, classes) = apart(&mut graph, outputs, judge.outputs())?;
+    let logits = columns(&mut graph, outputs, 0..1)?;
     let real = graph.constant(&[training.batch, 1], &vec![1.0; training.batch]);
     let (mut loss, measure) = judged(&mut graph, logits, real)?;
-    if let Some(classes) = classes {
-        let chosen = columns(&mut graph, inputs[0], 0..judge.outputs() - 1)?;
+    let classes = classes(judge);
+    if classes > 0 {
+        let chosen = columns(&mut graph, inputs[0], 0..classes)?;
         let chosen = graph.scale(chosen, 1.0 / Prior::CHOSEN)?;
-        let missed = loss::cross_entropy(&mut graph, classes, chosen, 0.0)?;
-        loss = graph.add(loss, missed)?;
+        loss = with_classes(&mut graph, loss, outputs, chosen)?;
     }
     draft.finish(graph, batch, loss, measure)
 }
@@ -64,9 +65,9 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
     let shape = [&[training.batch], shape.as_slice()].concat();
     let mut batch = vec![("inputs".to_owned(), shape.clone())];
     batch.extend(masks(judge, 2 * training.batch));
-    let labelled = judge.outputs() > 1;
-    if labelled {
-        batch.push(("labels".to_owned(), vec![training.batch, judge.outputs() - 1]));
+    let classes = classes(judge);
+    if classes > 0 {
+        batch.push(("labels".to_owned(), vec![training.batch, classes]));
     }
     // Behind what the batch gives, since the generator's step gives it.
     batch.push((FAKES.to_owned(), shape));
@@ -76,7 +77,7 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
     let one = graph.scalar(1.0);
     let images = graph.sub(doubled, one)?;
     let [_, others @ .., fakes] = inputs.as_slice() else { bail!("a discriminator sees images and drawings") };
-    let (masks, labels) = others.split_at(others.len() - usize::from(labelled));
+    let (masks, labels) = others.split_at(judge.masks().len());
     let n = training.batch;
     // Each kind passes alone: a batch norm over both would tell them apart by what else is in the batch.
     let judged_half = |draft: &mut Draft<'_>, graph: &mut Graph, x: Value, start: usize| {
@@ -86,14 +87,12 @@ fn discriminators(judge: &Network, shape: [usize; 3], training: &Training, rate:
     };
     let of_fakes = judged_half(&mut draft, &mut graph, *fakes, n)?;
     let of_images = judged_half(&mut draft, &mut graph, images, 0)?;
-    let (of_images, classes) = apart(&mut graph, of_images, judge.outputs())?;
-    let (of_fakes, _) = apart(&mut graph, of_fakes, judge.outputs())?;
-    let logits = graph.concat(&[of_images, of_fakes], 0)?;
+    let outputs = graph.concat(&[of_images, of_fakes], 0)?;
+    let logits = columns(&mut graph, outputs, 0..1)?;
     let targets = graph.constant(&[2 * n, 1], &[vec![real; n], vec![0.0; n]].concat());
     let (mut loss, measure) = judged(&mut graph, logits, targets)?;
-    if let (Some(classes), [labels]) = (classes, labels) {
-        let missed = loss::cross_entropy(&mut graph, classes, *labels, 0.0)?;
-        loss = graph.add(loss, missed)?;
+    if let [labels] = labels {
+        loss = with_classes(&mut graph, loss, of_images, *labels)?;
     }
     let share = graph.scale(measure, 0.5)?;
     draft.finish(graph, batch, loss, share)
@@ -104,12 +103,17 @@ fn masks(judge: &Network, rows: usize) -> impl Iterator<Item = (String, Vec<usiz
     judge.masks().iter().map(move |mask| (mask.name.clone(), [&[rows], mask.shape.as_slice()].concat()))
 }
 
-/// Of `outputs` [N, width], the logit for real or drawn [N, 1], and those of the classes [N, width − 1] where there are some.
-fn apart(graph: &mut Graph, outputs: Value, width: usize) -> Result<(Value, Option<Value>)> {
-    if width == 1 {
-        return Ok((outputs, None));
-    }
-    Ok((columns(graph, outputs, 0..1)?, Some(columns(graph, outputs, 1..width)?)))
+/// How many classes a discriminator tells: it has a logit for each behind the one for real or drawn.
+pub fn classes(judge: &Network) -> usize {
+    judge.outputs() - 1
+}
+
+/// `loss` and the cross-entropy of a discriminator's `outputs` [N, 1 + K], but for the first column, with `targets` [N, K].
+fn with_classes(graph: &mut Graph, loss: Value, outputs: Value, targets: Value) -> Result<Value> {
+    let classes = graph.dimensions::<2>(outputs, "what a discriminator gives")?[1];
+    let logits = columns(graph, outputs, 1..classes)?;
+    let missed = loss::cross_entropy(graph, logits, targets, 0.0)?;
+    graph.add(loss, missed)
 }
 
 /// Columns of a matrix.

@@ -97,11 +97,12 @@ fn each_net_learns_in_its_own_step_alone() {
 fn a_run_leaves_drawings_and_goes_on_where_it_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
-    let straight = train(&recipe(), &whole, false).unwrap();
-    let mut shorter = recipe();
+    let recipe = by_classes();
+    let straight = train(&recipe, &whole, false).unwrap();
+    let mut shorter = recipe.clone();
     shorter.training.epochs = 11;
     train(&shorter, &parts, false).unwrap();
-    let resumed = train(&recipe(), &parts, true).unwrap();
+    let resumed = train(&recipe, &parts, true).unwrap();
     let [straight, resumed] = [straight, resumed].map(|run| std::fs::read(run.model.unwrap()).unwrap());
     assert!(straight == resumed, "the weights differ");
     let grid = image::open(whole.join("samples/epoch-030.png")).unwrap().into_luma8();
@@ -145,6 +146,7 @@ fn by_classes() -> Recipe {
         ("channels = 2", "channels = 8"),
         ("filters = 3", "filters = 12"),
         ("filters = 4", "filters = 16"),
+        ("{ type = \"flatten\" }", "{ type = \"flatten\" }, { type = \"dropout\", rate = 0.2 }"),
         ("units = 1 }", "units = 11 }"),
         ("latent = 5", "latent = 15, classes = true"),
     ];
@@ -168,7 +170,8 @@ fn the_classes_are_a_part_of_both_losses() {
     let labels = (0..80).map(|i| if i % 10 == if i < 40 { 0 } else { 7 } { 1.0 } else { 0.0 }).collect();
     let latents = Latents::draw(1, 8, recipe.prior().unwrap(), None);
     let latents = (0..8).flat_map(|index| latents.real(index)).collect();
-    let batch: Batch = vec![dataset().train.images().unwrap().nchw(0..8), latents, labels];
+    let mask = vec![1.0; 16 * pair.masks()[0].shape.iter().product::<usize>()];
+    let batch: Batch = vec![dataset().train.images().unwrap().nchw(0..8), latents, mask, labels];
     // Zeros say a half and a tenth to all.
     let measured = pair.step(&batch, 1, 1.0).unwrap();
     assert!((measured.loss - 2_f32.ln() - 10_f32.ln()).abs() < 1e-5, "{measured:?}");
@@ -176,6 +179,7 @@ fn the_classes_are_a_part_of_both_losses() {
     for (class, moved) in pair.state().unwrap()[bias][1..].iter().enumerate() {
         assert_eq!(*moved > 0.0, [0, 7].contains(&class), "class {class} by {moved}");
     }
+    assert!(pair.step(&batch[..3].to_vec(), 2, 1.0).is_err(), "a batch without labels");
     // A discriminator that always says class 3 misses all but one of the eight drawings.
     state[bias][1 + 3] = 50.0;
     pair.set_state(&state).unwrap();
