@@ -73,7 +73,7 @@ mod tests {
     fn a_net_that_is_always_right_stays_within_the_limit() {
         let (rows, samples) = nine_of_ten(1.0, 3);
         let fitted = fit(&rows, &samples, 0);
-        assert!(fitted >= 1.0 / LIMIT && fitted < 1.1 / LIMIT, "{fitted}");
+        assert!((1.0 / LIMIT..1.1 / LIMIT).contains(&fitted), "{fitted}");
     }
 
     #[test]
