@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA card: holds the steps of every kind of net against the CPU's, measures them against PyTorch's
 # (default, fastest, compiled), and with --train trains VGG16 and the GAN, whose weights under models/ it replaces. Needs
-# python3 with torch for CUDA. On a machine without cargo, name what was built elsewhere: HOST, `target/release/host`; STEP, the bench `step`; and CHECK,
-# the test `cuda` (`cargo build --release -p host --bin host --bench step --test cuda` says where they are), and
-# ORT_DYLIB_PATH, ONNX Runtime with its CUDA provider and the libraries of CUDA and cuDNN in one folder.
+# python3 with torch for CUDA. On a machine without cargo, name what was built elsewhere: HOST, `target/release/host`; STEP, the
+# bench `step`; and CHECK, the test `cuda` (`cargo build --release -p host --bin host --bench step --test cuda` says where they
+# are), and ORT_DYLIB_PATH, ONNX Runtime with its CUDA provider and the libraries of CUDA and cuDNN in one folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 host=(${HOST:-cargo host})

@@ -7,8 +7,21 @@ const AUTOENCODER: &str = include_str!("../../../models/mnist-autoencoder/recipe
 
 /// The error of the digit recipe with `old` replaced by `new`.
 fn error(old: &str, new: &str) -> String {
-    assert!(MNIST.contains(old), "{old}");
-    Recipe::parse(&MNIST.replacen(old, new, 1), "recipe.toml").unwrap_err().to_string()
+    error_of(MNIST, old, new)
+}
+
+/// The error of `recipe` with `old` replaced by `new`.
+fn error_of(recipe: &str, old: &str, new: &str) -> String {
+    assert!(recipe.contains(old), "{old}");
+    Recipe::parse(&recipe.replacen(old, new, 1), "recipe.toml").unwrap_err().to_string()
+}
+
+/// Each case: what is replaced in `recipe` by what, and part of the message.
+fn assert_refused(recipe: &str, cases: &[(&str, &str, &str)]) {
+    for (old, new, message) in cases {
+        let error = error_of(recipe, old, new);
+        assert!(error.starts_with("recipe.toml:") && error.contains(message), "{new}: {error}");
+    }
 }
 
 /// Line of the recipe that holds `text`.
@@ -123,11 +136,7 @@ fn a_loss_needs_the_target_and_the_layer_that_it_judges() {
         ("binary-cross-entropy", "cross-entropy", "the loss cross-entropy needs `target = \"class\"` in [data]"),
         ("activation = \"sigmoid\"", "", "needs a last layer of type dense with a sigmoid"),
     ];
-    for (old, new, message) in cases {
-        assert!(AUTOENCODER.contains(old), "{old}");
-        let error = Recipe::parse(&AUTOENCODER.replacen(old, new, 1), "recipe.toml").unwrap_err().to_string();
-        assert!(error.starts_with("recipe.toml:") && error.contains(message), "{new}: {error}");
-    }
+    assert_refused(AUTOENCODER, &cases);
     let error = error(
         "loss = { type = \"cross-entropy\", label-smoothing = 0.05 }",
         "loss = { type = \"binary-cross-entropy\" }",
@@ -192,9 +201,5 @@ fn a_generator_by_classes_needs_room_for_them_on_both_sides() {
         ("classes = true", "classes = false", "the last layer gives 11 values, expected one logit"),
         ("ema = 0.999", "temperature = true", "temperature divides logits: it needs the loss cross-entropy"),
     ];
-    for (old, new, message) in cases {
-        assert!(GAN.contains(old), "{old}");
-        let error = Recipe::parse(&GAN.replacen(old, new, 1), "recipe.toml").unwrap_err().to_string();
-        assert!(error.starts_with("recipe.toml:") && error.contains(message), "{new}: {error}");
-    }
+    assert_refused(GAN, &cases);
 }

@@ -20,7 +20,8 @@ const STEPS: usize = 20;
 pub fn fit(rows: &[Vec<f64>], samples: &Samples, first: usize) -> f64 {
     // The cross-entropy is convex in one over the temperature, and so has one minimum in its logarithm, too.
     let loss = |logarithm: f64| {
-        let divided = |row: &Vec<f64>| row.iter().map(|logit| logit / logarithm.exp()).collect();
+        let temperature = logarithm.exp();
+        let divided = |row: &Vec<f64>| row.iter().map(|logit| logit / temperature).collect();
         Score::judge(Target::Class, &rows.iter().map(divided).collect::<Vec<_>>(), samples, first).loss
     };
     golden_section(loss, -LIMIT.ln(), LIMIT.ln()).exp()

@@ -8,7 +8,6 @@ use crate::drawings::draw;
 use crate::engine::On;
 use crate::judge::{Judge, Verdict, frechet_distance};
 use crate::recipe::{self, Found};
-use crate::train::gan::Latents;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
@@ -49,8 +48,7 @@ pub fn run(arguments: &Arguments, found: &Found) -> Result<()> {
     let (train, test) = (data.train.images()?, data.test.images()?);
     let count = arguments.limit.unwrap_or(DRAWINGS).min(test.len()).min(train.len());
     let seed = arguments.seed.unwrap_or(recipe.training.seed);
-    let prior = recipe.prior()?;
-    let latents = Latents::draw(seed, count, prior, None);
+    let latents = recipe.latents(seed, count)?;
 
     let progress = progress_bar(count as u64, "drawings");
     let pictures = draw(arguments.on, found, &latents, &progress)?;
@@ -58,13 +56,14 @@ pub fn run(arguments: &Arguments, found: &Found) -> Result<()> {
     let difference_to_float = match arguments.on {
         On::Float => None,
         _ => {
-            let some = Latents::draw(seed, count.min(COMPARED), prior, None);
+            let some = recipe.latents(seed, count.min(COMPARED))?;
             Some(difference(&draw(On::Float, found, &some, &progress)?, &pictures))
         }
     };
     let drawn = Images { pixels: pictures.concat(), labels: vec![0; count], ..test.first(0) };
     let [drawn, real, others] = [&drawn, &test.first(count), &train.first(count)].map(|images| eyes.look(images));
     let (drawn, real, others) = (drawn?, real?, others?);
+    let prior = recipe.prior()?;
     let report = Report {
         model: recipe.name.clone(),
         on: arguments.on.to_string(),

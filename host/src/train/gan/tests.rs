@@ -59,6 +59,17 @@ fn pair(recipe: &Recipe) -> (Network, Pair) {
     (generator, pair)
 }
 
+/// A state whose discriminator is all zeros: it says a half to all, and tells the generator nothing.
+fn undecided(network: &Network, pair: &Pair) -> Vec<Vec<f32>> {
+    let mut state = pair.initial_state(&crate::train::initial(network, 1));
+    for (tensor, values) in pair.tensors().iter().zip(&mut state) {
+        if tensor.name.starts_with("discriminator.") {
+            values.fill(0.0);
+        }
+    }
+    state
+}
+
 fn batch() -> Batch {
     let latents = Latents::draw(1, 8, recipe().prior().unwrap(), None);
     vec![dataset().train.images().unwrap().nchw(0..8), (0..8).flat_map(|index| latents.real(index)).collect()]
@@ -67,13 +78,7 @@ fn batch() -> Batch {
 #[test]
 fn each_net_learns_in_its_own_step_alone() {
     let (network, mut pair) = pair(&recipe());
-    let mut start = pair.initial_state(&crate::train::initial(&network, 1));
-    // A discriminator of zeros says a half to all, and tells the generator nothing.
-    for (tensor, values) in pair.tensors().iter().zip(&mut start) {
-        if tensor.name.starts_with("discriminator.") {
-            values.fill(0.0);
-        }
-    }
+    let start = undecided(&network, &pair);
     pair.set_state(&start).unwrap();
     let measured = pair.step(&batch(), 1, 1.0).unwrap();
     assert!((measured.loss - 2_f32.ln()).abs() < 1e-6, "{measured:?}");
@@ -95,20 +100,21 @@ fn each_net_learns_in_its_own_step_alone() {
 
 #[test]
 fn a_run_leaves_drawings_and_goes_on_where_it_stopped() {
-    let folder = tempfile::tempdir().unwrap();
-    let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
-    let recipe = by_classes();
-    let straight = train(&recipe, &whole, false).unwrap();
-    let mut shorter = recipe.clone();
-    shorter.training.epochs = 11;
-    train(&shorter, &parts, false).unwrap();
-    let resumed = train(&recipe, &parts, true).unwrap();
-    let [straight, resumed] = [straight, resumed].map(|run| std::fs::read(run.model.unwrap()).unwrap());
-    assert!(straight == resumed, "the weights differ");
-    let grid = image::open(whole.join("samples/epoch-030.png")).unwrap().into_luma8();
-    assert_eq!(grid.dimensions(), (80, 80));
-    let [dark, light] = [grid.iter().min(), grid.iter().max()];
-    assert!(dark < light, "an empty drawing");
+    for recipe in [recipe(), by_classes()] {
+        let folder = tempfile::tempdir().unwrap();
+        let [whole, parts] = ["whole", "parts"].map(|name| folder.path().join(name));
+        let straight = train(&recipe, &whole, false).unwrap();
+        let mut shorter = recipe.clone();
+        shorter.training.epochs = 11;
+        train(&shorter, &parts, false).unwrap();
+        let resumed = train(&recipe, &parts, true).unwrap();
+        let [straight, resumed] = [straight, resumed].map(|run| std::fs::read(run.model.unwrap()).unwrap());
+        assert!(straight == resumed, "the weights differ");
+        let grid = image::open(whole.join("samples/epoch-030.png")).unwrap().into_luma8();
+        assert_eq!(grid.dimensions(), (80, 80));
+        let [dark, light] = [grid.iter().min(), grid.iter().max()];
+        assert!(dark < light, "an empty drawing");
+    }
 }
 
 #[test]
@@ -158,13 +164,8 @@ fn by_classes() -> Recipe {
 fn the_classes_are_a_part_of_both_losses() {
     let recipe = by_classes();
     let (network, mut pair) = pair(&recipe);
-    let mut state = pair.initial_state(&crate::train::initial(&network, 1));
+    let mut state = undecided(&network, &pair);
     let bias = pair.tensors().iter().position(|tensor| tensor.name == "discriminator.dense1.bias").unwrap();
-    for (tensor, values) in pair.tensors().iter().zip(&mut state) {
-        if tensor.name.starts_with("discriminator.") {
-            values.fill(0.0);
-        }
-    }
     pair.set_state(&state).unwrap();
     // Four images of class 0, four of class 7.
     let labels = (0..80).map(|i| if i % 10 == if i < 40 { 0 } else { 7 } { 1.0 } else { 0.0 }).collect();
